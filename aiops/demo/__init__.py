@@ -1,0 +1,1 @@
+"""A small shop to watch: real exporters, daily-looking load, incidents on a schedule."""

@@ -1,0 +1,108 @@
+"""Runs a detector over rows, then applies the policy: direction, minimum deviation, missing."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from detectors.base import Detector
+from detectors.catalog import kinds
+from detectors.kernels.gaps import count_missing
+from models.columns import RowBatch, Rows, ScoreColumns
+from models.detector import Model, Policy
+from models.durations import format_duration
+from models.errors import FieldFault, InvalidInput
+
+
+def build_detector(model: Model, step_ms: int) -> Detector:
+    """The detector that `model` describes.
+
+    Raises InvalidInput that names the wrong parameter: unknown kind, unknown or impossible value.
+    """
+    kind = kinds().get(model.kind)
+    if kind is None:
+        known = ", ".join(kinds())
+        raise InvalidInput(
+            f"unknown kind {model.kind!r}",
+            (FieldFault("/model/kind", f"unknown kind {model.kind!r}; known: {known}"),),
+        )
+    try:
+        params = TypeAdapter(kind.Params).validate_python(model.parameters)
+        return kind(params, step_ms)
+    except ValidationError as error:
+        faults = tuple(
+            FieldFault("/".join(("/model", *map(str, fault["loc"]))), _sentence(fault["msg"]))
+            for fault in error.errors(include_url=False)
+        )
+        raise InvalidInput(f"model {model.kind!r}: {faults[0].detail}", faults) from error
+    except ValueError as error:
+        fault = FieldFault("/model", str(error))
+        raise InvalidInput(
+            f"model {model.kind!r} at step {format_duration(step_ms)}: {error}", (fault,)
+        ) from error
+
+
+class Scoring:
+    """One detector with its policy over the rows of one table."""
+
+    def __init__(self, model: Model, policy: Policy, step_ms: int) -> None:
+        self.policy = policy
+        self.detector = build_detector(model, step_ms)
+        parameters: dict[str, object] = asdict(self.detector.params)
+        self.model = {"kind": model.kind} | parameters
+        self._missed: Rows = np.zeros(0, np.int32)
+
+    def grow(self, rows: int) -> None:
+        """Make room for rows below `rows`."""
+        self.detector.grow(rows)
+        self._missed = np.append(self._missed, np.zeros(max(0, rows - len(self._missed)), np.int32))
+
+    def forget(self, rows: Rows) -> None:
+        """Make these rows as if they had never seen a sample."""
+        self.detector.forget(rows)
+        self._missed[rows] = 0
+
+    def step(self, rows: RowBatch) -> ScoreColumns:
+        """Score, then learn; the score is what the policy lets through."""
+        scores = self.detector.step(rows)
+        score = scores.score
+        policy = self.policy
+        deviation = rows.values - scores.expected
+        with np.errstate(invalid="ignore"):
+            if policy.direction == "above":
+                score = np.where(deviation < 0, 0.0, score)
+            elif policy.direction == "below":
+                score = np.where(deviation > 0, 0.0, score)
+            if policy.min_deviation > 0 or policy.min_relative_deviation > 0:
+                least = np.maximum(
+                    policy.min_deviation, policy.min_relative_deviation * np.abs(scores.expected)
+                )
+                score = np.where(np.abs(deviation) < least, 0.0, score)
+        # A suppressed score must not turn "no judgement" into "normal".
+        score = np.where(np.isnan(scores.score), np.nan, score)
+        if policy.missing == "alert":
+            missed = np.empty(len(rows))
+            count_missing(rows.rows, rows.missing, self._missed, missed)
+            score = np.where(rows.missing, missed, score)
+        return replace(scores, score=score)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that `restore` needs."""
+        return {f"model/{k}": v for k, v in self.detector.state().items()} | {
+            "missed": self._missed.copy()
+        }
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave. Raises ValueError when it does not fit the parameters."""
+        prefix = "model/"
+        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        self.detector.restore(own)
+        self._missed = state["missed"].copy()
+
+
+def _sentence(message: str) -> str:
+    """Pydantic's message without its preamble."""
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,169 @@
+"""The shard: everything series need between two samples, in one place that can be saved whole.
+
+A stream is one detector's part of it: its series, their scores' state, its place in time. One
+process holds one shard; on a cluster each worker would hold one, by hash of the labels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.decide import Decider, Moment
+from aiops.scoring import Scoring
+from aiops.series import SeriesTable
+from models.anomaly import Anomaly, Close
+from models.columns import RowBatch, Rows, SampleBatch, ScoreColumns
+from models.detector import Detector
+from models.errors import SnapshotDamaged
+from models.labels import Labels
+from models.settings import Limits
+
+STALE_STEPS = 5
+"""A series is stale after at least this many steps without a sample."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """One batch after the road's middle: what sinks need to tell it on.
+
+    labels: by row. quiet: rows whose series fell silent with this batch. live: (n,) whether each
+    sample lies after the detector's history, and so is for others to see.
+    """
+
+    detector: Detector
+    rows: RowBatch
+    scores: ScoreColumns
+    labels: list[Labels | None]
+    quiet: dict[int, Labels]
+    live: NDArray[np.bool_]
+    moment: Moment
+    anomalies: list[Anomaly]
+
+
+class Stream:
+    """One detector over its series.
+
+    born_ms: when the detector was made; its history lies before. live_after_ms: samples up to here
+    are learned and never told. Raises InvalidInput when the document's model cannot be built.
+    """
+
+    def __init__(
+        self, document: Detector, limits: Limits, *, born_ms: int, live_after_ms: int
+    ) -> None:
+        stale_ms = max(limits.series_stale, STALE_STEPS * document.step)
+        self.document = document
+        self.born_ms = born_ms
+        self.live_after_ms = live_after_ms
+        self.position_ms: int | None = None
+        self.samples_total = 0
+        self.warming = 0
+        self.scoring = Scoring(document.model, document.policy, document.step)
+        self.series = SeriesTable(
+            missing=document.policy.missing,
+            series_max=limits.series_per_detector,
+            stale_ms=stale_ms,
+            idle_ms=limits.series_idle,
+        )
+        self.decider = Decider(document, self.scoring.model, stale_ms)
+
+    @property
+    def generation(self) -> str:
+        """Names what the learned state depends on; state of another generation does not fit."""
+        text = msgspec.json.encode([self.document.learned_from, self.born_ms], order="sorted")
+        return blake2b(text, digest_size=8).hexdigest()
+
+    def amend(self, document: Detector) -> None:
+        """Take a new policy, delay or labels; what was learned stays."""
+        self.document = document
+        self.scoring.policy = document.policy
+        self.decider.document = document
+
+    def step(self, batch: SampleBatch, scored_ms: int) -> Judged:
+        """Locate, score, decide: the middle of the road."""
+        moment = Moment(batch.received_ms, scored_ms, self.live_after_ms, batch.end_ms)
+        rows = self.series.locate(batch)
+        self.scoring.grow(self.series.capacity)
+        self.decider.grow(self.series.capacity)
+        scores = self.scoring.step(rows)
+        anomalies = self.decider.fold(rows, scores, self.series.labels, moment)
+        quiet, left = self.series.sweep(batch.end_ms)
+        silent = self._named(quiet)
+        if len(left):
+            anomalies += self.decider.forget(left, self.series.labels, moment)
+            self.scoring.forget(left)
+        labels = list(self.series.labels) if len(left) else self.series.labels
+        self.series.release(left)
+        self.position_ms = batch.end_ms
+        self.samples_total += len(rows)
+        newest = rows.timestamps_ms == batch.end_ms
+        self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
+        live = rows.timestamps_ms > self.live_after_ms
+        return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
+
+    def close(self, because: Close, now_ms: int) -> list[Anomaly]:
+        """End every open anomaly, for the detector itself ends."""
+        moment = Moment(now_ms, now_ms, self.live_after_ms, self.position_ms or now_ms)
+        return self.decider.close(self.series.labels, because, moment)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that `restore` needs, copied: arrays and place in time of the same moment."""
+        place = [self.position_ms, self.samples_total, self.generation]
+        parts = {
+            "series": self.series.state(),
+            "scoring": self.scoring.state(),
+            "decide": self.decider.state(),
+        }
+        arrays = {f"{part}/{k}": v for part, own in parts.items() for k, v in own.items()}
+        return arrays | {"place": np.frombuffer(msgspec.json.encode(place), np.uint8)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> bool:
+        """Take over what `state` gave; False when it was learned under another document.
+
+        Raises SnapshotDamaged when it is of this document and still does not fit.
+        """
+        try:
+            position_ms, samples_total, generation = msgspec.json.decode(state["place"].tobytes())
+            if generation != self.generation:
+                return False
+            self.series.restore(_part(state, "series"))
+            self.scoring.restore(_part(state, "scoring"))
+            self.decider.restore(_part(state, "decide"))
+        except (KeyError, ValueError, TypeError) as error:
+            raise SnapshotDamaged(f"state of {self.document.name!r}: {error}") from error
+        self.position_ms = position_ms
+        self.samples_total = samples_total
+        return True
+
+    def _named(self, rows: Rows) -> dict[int, Labels]:
+        labels = ((row, self.series.labels[row]) for row in rows.tolist())
+        return {row: label for row, label in labels if label is not None}
+
+
+class Shard:
+    """The streams of one process, by detector name."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Every stream's state under `NAME/`."""
+        return {
+            f"{name}/{key}": array
+            for name, stream in self.streams.items()
+            for key, array in stream.state().items()
+        }
+
+
+def stream_state(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """One stream's part of a shard's state; empty when it is not in there."""
+    return _part(state, name)
+
+
+def _part(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    prefix = f"{name}/"
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Where results go: the feed, metrics pages, other Prometheus servers."""

@@ -1,0 +1,85 @@
+"""What a sink is, and the output series they share."""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+import numpy as np
+
+from aiops.shard import Judged
+from models.columns import Flags, Floats
+from models.detector import Detector
+from models.labels import METRIC_NAME, Labels
+
+FAMILIES = ("anomaly_score", "y", "yhat", "yhat_lower", "yhat_upper")
+"""The output series, as vmanomaly names them, so that dashboards and rules made for it work."""
+_OWN_LABELS = ("for", "model_alias")
+_FOREIGN = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class Sink(Protocol):
+    """Takes what was judged; must not wait. What it cannot take it drops and counts."""
+
+    def take(self, judged: Judged) -> None:
+        """One batch."""
+        ...
+
+    def end(self, detector: str, at_ms: int) -> None:
+        """This detector's series end; `at_ms` is later than any of their samples."""
+        ...
+
+
+def output_labels(detector: Detector, labels: Labels) -> dict[str, str]:
+    """The labels of an output series: those of the input without its name, and whose it is.
+
+    A label that the engine writes itself moves to `exported_…`, as Prometheus does in a scrape;
+    characters that the text format does not know become underscores.
+    """
+    own = {"for": detector.name, "model_alias": detector.model.kind}
+    inputs = {
+        f"exported_{name}" if name in _OWN_LABELS else _FOREIGN.sub("_", name): value
+        for name, value in labels.items()
+        if name != METRIC_NAME
+    }
+    return inputs | detector.labels | own
+
+
+def output_columns(judged: Judged) -> Floats:
+    """(5, n) float64: the FAMILIES' values, sample by sample; NaN where there is none to tell."""
+    scores = judged.scores
+    columns = np.stack(
+        [scores.score, judged.rows.values, scores.expected, scores.lower, scores.upper]
+    )
+    columns[:, ~judged.live] = np.nan
+    return columns
+
+
+class OutputSeries:
+    """One detector's output series: their encoded labels by row, each encoded once while it lives.
+
+    encode: labels of an output series to one text per family.
+    """
+
+    def __init__(self, encode: Callable[[dict[str, str]], tuple[bytes, ...]]) -> None:
+        self.encoded: dict[int, tuple[bytes, ...]] = {}
+        self._encode = encode
+        self._known: Flags = np.zeros(0, np.bool_)
+
+    def add(self, judged: Judged) -> None:
+        """Encode the rows that are new since they were last removed."""
+        rows = judged.rows.rows[judged.live]
+        if len(judged.labels) > len(self._known):
+            more = np.zeros(2 * len(judged.labels) - len(self._known), np.bool_)
+            self._known = np.append(self._known, more)
+        for row in np.unique(rows[~self._known[rows]]).tolist():
+            labels = judged.labels[row]
+            assert labels is not None
+            self.encoded[row] = self._encode(output_labels(judged.detector, labels))
+            self._known[row] = True
+
+    def remove(self, rows: Collection[int]) -> list[tuple[bytes, ...]]:
+        """Forget these rows; the encoded labels of those that were there."""
+        gone = [self.encoded.pop(row) for row in rows if row in self.encoded]
+        known = [row for row in rows if row < len(self._known)]
+        self._known[known] = False
+        return gone

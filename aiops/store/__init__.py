@@ -1,0 +1,1 @@
+"""Records on disk: detectors, anomalies, and the feed's memory."""

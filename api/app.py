@@ -1,0 +1,112 @@
+"""Puts the API together: middleware, routes, error handlers, the OpenAPI page, the console."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from swagger_ui_bundle import swagger_ui_path
+
+from api.auth import BearerAuth
+from api.ports import Ports
+from api.problems import add_problem_handlers, problem
+from api.routes import anomalies, detectors, feed, kinds, probes, sources
+from models.errors import NotReady
+
+BASE = "/api/v1"
+CONSOLE = Path(__file__).parent / "console"
+BODY_BYTES_MAX = 4 * 2**20
+_REQUEST_ID_MAX = 128
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(ports: Ports, version: str, lifespan: Lifespan) -> FastAPI:
+    """The ASGI application over these ports."""
+    app = FastAPI(
+        title="aiops-engine",
+        version=version,
+        summary="Anomaly detection for operations data.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    add_problem_handlers(app)
+    app.include_router(probes.routes(ports))
+    app.include_router(feed.routes(ports), prefix=BASE)
+
+    def require_ready() -> None:
+        if not ports.ready():
+            raise NotReady("the engine restores its state; try again in a few seconds")
+
+    for noun in (detectors, sources, anomalies, kinds):
+        app.include_router(noun.routes(ports), prefix=BASE, dependencies=[Depends(require_ready)])
+
+    @app.get("/api/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/api/openapi.json",
+            title="aiops-engine API",
+            swagger_js_url="/console/swagger/swagger-ui-bundle.js",
+            swagger_css_url="/console/swagger/swagger-ui.css",
+            swagger_favicon_url="/console/swagger/favicon-32x32.png",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def console() -> HTMLResponse:
+        return HTMLResponse((CONSOLE / "index.html").read_text(encoding="utf-8"))
+
+    app.mount("/console/swagger", StaticFiles(directory=swagger_ui_path))
+    app.mount("/console", StaticFiles(directory=CONSOLE))
+    app.add_middleware(BearerAuth, tokens=ports.tokens)
+    app.add_middleware(RequestBounds)
+    return app
+
+
+class RequestBounds:
+    """Names each request and bounds its body.
+
+    The id comes from `X-Request-ID` or is made; it stands in the answer, in problems and in logs.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        usable = given.isprintable() and 0 < len(given) <= _REQUEST_ID_MAX
+        request_id = given if usable else uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        size = 0
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if scope["type"] == "http" and announced.isdigit() and int(announced) > BODY_BYTES_MAX:
+            detail = f"the body has {int(announced)} bytes; at most {BODY_BYTES_MAX} are taken"
+            await problem(Request(scope), "too_large", detail)(scope, receive, send)
+            return
+
+        async def receive_bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if scope["type"] == "http" and size > BODY_BYTES_MAX:
+                return {"type": "http.disconnect"}
+            return message
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive_bounded, send_named)

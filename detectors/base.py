@@ -1,0 +1,97 @@
+"""The contract of a detector kind; `tests/detectors/test_contract.py` holds every kind to its laws.
+
+A detector owns one method's state for many series: arrays whose first axis is the series' row.
+`step` scores each sample against its past and only then learns it. Scores are 0 at the expected
+value, 1 at the edge of the band, above 1 outside and growing with distance; NaN is "no judgement"
+(warming up, stale, missing), never a false 0.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns import RowBatch, Rows, ScoreColumns
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One state array: (rows, *shape) of `dtype`, holding `fill` in a row that has seen nothing."""
+
+    name: str
+    dtype: type[np.generic]
+    shape: tuple[int, ...] = ()
+    fill: float = 0
+
+
+class Detector(ABC):
+    """One kind of model over many series. A kind gives `kind`, `Params`, `fields` and `step`.
+
+    params: an instance of `Params`, a frozen dataclass that checks itself. step_ms: distance
+    between two samples of a series, in milliseconds.
+    Raises ValueError when the parameters cannot be used at that distance.
+    """
+
+    kind: ClassVar[str]
+    Params: ClassVar[type[Any]]
+
+    def __init__(self, params: Any, step_ms: int) -> None:
+        assert isinstance(params, self.Params)
+        self.params = params
+        self.step_ms = step_ms
+        self.capacity = 0
+        self._arrays: dict[str, NDArray[Any]] = {
+            field.name: np.empty((0, *field.shape), field.dtype) for field in self.fields()
+        }
+
+    @abstractmethod
+    def fields(self) -> tuple[Field, ...]:
+        """The state arrays; called once, before `step`."""
+
+    @abstractmethod
+    def step(self, batch: RowBatch) -> ScoreColumns:
+        """Score each sample against its past, then learn it. Rows must be below `capacity`."""
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The state array of that name; valid until the next `grow` or `restore`."""
+        return self._arrays[name]
+
+    def grow(self, rows: int) -> None:
+        """Make room for rows below `rows`; what is there keeps its values."""
+        if rows <= self.capacity:
+            return
+        for field in self.fields():
+            grown = np.full((rows, *field.shape), field.fill, field.dtype)
+            grown[: self.capacity] = self._arrays[field.name]
+            self._arrays[field.name] = grown
+        self.capacity = rows
+
+    def forget(self, rows: Rows) -> None:
+        """Make these rows as if they had never seen a sample."""
+        for field in self.fields():
+            self._arrays[field.name][rows] = field.fill
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that `restore` needs, copied."""
+        return {name: array.copy() for name, array in self._arrays.items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `state` gave. Raises ValueError when it does not fit these parameters."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for field in self.fields():
+            array = state.get(field.name)
+            if array is None or array.shape[1:] != field.shape or array.dtype != field.dtype:
+                raise ValueError(f"{self.kind}: saved state does not fit field {field.name!r}")
+            arrays[field.name] = array.copy()
+        if len({len(array) for array in arrays.values()}) != 1:
+            raise ValueError(f"{self.kind}: saved arrays differ in their number of rows")
+        self._arrays = arrays
+        self.capacity = len(next(iter(arrays.values())))
+
+    def train(self, history: Iterable[RowBatch]) -> None:
+        """Learn a window of the past. A kind that fits on a whole window overrides this replay."""
+        for batch in history:
+            self.step(batch)

@@ -1,0 +1,107 @@
+"""EWMA: distance from a moving mean, in moving standard deviations."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from detectors.base import Detector, Field
+from detectors.kernels.band import band_score, half_width
+from detectors.kernels.jit import kernel
+from models.columns import Floats, RowBatch, Rows, ScoreColumns
+
+
+@dataclass(frozen=True, slots=True)
+class EwmaParams:
+    """Exponentially weighted mean and variance; quick, small, forgets evenly."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    alpha: float = 0.05
+    """Weight of the newest sample, in (0, 1]; 0.05 remembers about the last 40 samples."""
+    threshold: float = 4.0
+    """Standard deviations from the mean to the edge of the band."""
+    warmup: int = 30
+    """Samples of a series before its first score."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.alpha <= 1.0:
+            raise ValueError(f"alpha must be in (0, 1], got {self.alpha}")
+        if not 0.0 < self.threshold < math.inf:
+            raise ValueError(f"threshold must be above 0 and finite, got {self.threshold}")
+        if not 1 <= self.warmup <= 1_000_000:
+            raise ValueError(f"warmup must be between 1 and 1000000 samples, got {self.warmup}")
+
+
+@kernel
+def _step(
+    rows: Rows,
+    values: Floats,
+    mean: Floats,
+    variance: Floats,
+    count: Rows,
+    alpha: float,
+    threshold: float,
+    warmup: int,
+    out: Floats,
+) -> None:
+    """Score, then learn, sample by sample; out: (4, n) score, expected, lower, upper.
+
+    West's incremental form (Updating mean and variance estimates, CACM 1979): the sum of squares
+    would lose all digits at 1e9 ± 1. Until 1/alpha samples are in, each weighs the same, so that
+    the first one does not dominate. A value whose square is not finite starts the row afresh.
+    """
+    for i in range(len(rows)):
+        row = int(rows[i])
+        x = values[i]
+        out[:, i] = np.nan
+        if count[row] >= warmup:
+            m = mean[row]
+            half = half_width(m, threshold * math.sqrt(variance[row]))
+            if math.isfinite(m - half) and math.isfinite(m + half):
+                out[0, i] = band_score(x, m, m - half, m + half)
+                out[1, i] = m
+                out[2, i] = m - half
+                out[3, i] = m + half
+        if not math.isfinite(x):
+            continue
+        weight = max(alpha, 1.0 / (count[row] + 1))
+        difference = x - mean[row]
+        increment = weight * difference
+        variance[row] = (1.0 - weight) * (variance[row] + difference * increment)
+        mean[row] += increment
+        count[row] = min(count[row] + 1, np.int32(2_000_000_000))
+        if not (math.isfinite(variance[row]) and math.isfinite(mean[row])):
+            mean[row] = x
+            variance[row] = 0.0
+            count[row] = 1
+
+
+class Ewma(Detector):
+    """Moving mean and variance with exponential forgetting.
+
+    Floor: half the band is at least 0.1 % of the mean (see `kernels/band.py`). A level shift is
+    learned within a few times 1/alpha samples.
+    """
+
+    kind: ClassVar[str] = "ewma"
+    Params = EwmaParams
+
+    def fields(self) -> tuple[Field, ...]:
+        return (Field("mean", np.float64), Field("variance", np.float64), Field("count", np.int32))
+
+    def step(self, batch: RowBatch) -> ScoreColumns:
+        out = np.empty((4, len(batch)))
+        _step(
+            batch.rows,
+            batch.values,
+            self.array("mean"),
+            self.array("variance"),
+            self.array("count"),
+            self.params.alpha,
+            self.params.threshold,
+            self.params.warmup,
+            out,
+        )
+        return ScoreColumns(*out)

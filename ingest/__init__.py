@@ -1,0 +1,1 @@
+"""The outside world to SampleBatch: decoding, no judgement."""

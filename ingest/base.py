@@ -1,0 +1,47 @@
+"""The contract of a source: what may block, what resumes where, how it ends."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from models.columns import SampleBatch
+from models.source import SourceHealth
+
+
+class Source(ABC):
+    """Answers a query over a window of step-aligned instants.
+
+    A source keeps no place in the stream: the reader does. It asks for the window after the last
+    one it got and so resumes anywhere, as far as the source has a past (`resumes`).
+
+    `read`, `check` and `probe` wait for the network at most timeout × (retries + 1) plus pauses;
+    they never block the event loop, and cancelling them leaves the source usable. `close` ends
+    open connections; it is not called after a crash, so nothing may depend on it.
+    """
+
+    resumes: ClassVar[bool]
+    """Whether the past can be read; without one, only the last instant of a window is answered."""
+    points_max: ClassVar[int]
+    """Instants that one `read` may ask for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
+        """Samples at start, start + step, … end, all multiples of the step.
+
+        The batch says which instants it covers; one without samples is an answer, not a failure.
+        Raises QueryRejected when asking again cannot help, SourceUnavailable when it can.
+        """
+
+    @abstractmethod
+    async def check(self, query: str) -> None:
+        """Raise QueryRejected with the source's own words if it would refuse the query."""
+
+    @abstractmethod
+    async def health(self) -> SourceHealth:
+        """Probe the source now; never raises for what the network does."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End open connections."""

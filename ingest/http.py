@@ -1,0 +1,175 @@
+"""One HTTP client for all sources: authentication, timeouts, bounded retries, counters."""
+
+import asyncio
+import random
+import ssl
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from models.errors import SourceUnavailable
+from models.source import Http
+
+RETRIED_STATUS = frozenset({429, 502, 503, 504})
+PAUSE_FIRST_SECONDS = 0.2
+PAUSE_MAX_SECONDS = 10.0
+RETRY_AFTER_MAX_SECONDS = 60.0
+ANSWER_BYTES_MAX = 512 * 2**20
+USER_AGENT = "aiops-engine"
+
+
+@dataclass(slots=True)
+class HttpCounters:
+    """What this client did since it was made."""
+
+    requests: int = 0
+    retries: int = 0
+    failures: int = 0
+    last_success_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One whole HTTP response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The start of the body as one line, for messages."""
+        return " ".join(self.body[:400].decode("utf-8", "replace").split())
+
+
+class HttpClient:
+    """Sends requests as `settings` says; use it within one event loop.
+
+    A failed attempt (no connection, time-out, 429, 502, 503, 504) is repeated at most
+    `settings.retries` times, after a pause that doubles, with full jitter, or as long as
+    `Retry-After` asks up to a minute.
+    """
+
+    def __init__(
+        self,
+        settings: Http,
+        *,
+        now_ms: Callable[[], int],
+        rng: random.Random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.counters = HttpCounters()
+        self._settings = settings
+        self._now_ms = now_ms
+        self._rng = rng
+        self._sleep = sleep
+        verify: ssl.SSLContext | bool = True
+        if settings.ca_file is not None:
+            verify = ssl.create_default_context(cafile=settings.ca_file)
+        self._client = httpx.AsyncClient(
+            timeout=settings.timeout / 1000,
+            headers={"User-Agent": USER_AGENT} | settings.headers,
+            verify=verify,
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
+        )
+
+    async def close(self) -> None:
+        """End open connections."""
+        await self._client.aclose()
+
+    async def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
+        """GET with retries. Raises SourceUnavailable when no attempt brought an answer."""
+        return await self.send("GET", url, params=params)
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request with retries; the last answer, whatever its status.
+
+        Raises SourceUnavailable when no attempt brought an answer.
+        """
+        attempt = 0
+        while True:
+            self.counters.requests += 1
+            pause = self._rng.uniform(0, min(PAUSE_FIRST_SECONDS * 2**attempt, PAUSE_MAX_SECONDS))
+            try:
+                request = self._client.build_request(
+                    method, url, params=params, data=form, content=body, headers=self._auth(headers)
+                )
+                async with asyncio.timeout(self._settings.timeout / 1000):
+                    answer = await self._attempt(request)
+            except (httpx.HTTPError, TimeoutError) as error:
+                if attempt >= self._settings.retries:
+                    self.counters.failures += 1
+                    raise SourceUnavailable(f"{method} {url}: {_reason(error)}") from error
+            else:
+                if answer.status not in RETRIED_STATUS or attempt >= self._settings.retries:
+                    if answer.status >= 400:
+                        self.counters.failures += 1
+                    else:
+                        self.counters.last_success_ms = self._now_ms()
+                    return answer
+                pause = max(pause, retry_after_seconds(answer.headers, self._now_ms()))
+            attempt += 1
+            self.counters.retries += 1
+            await self._sleep(pause)
+
+    async def _attempt(self, request: httpx.Request) -> Answer:
+        response = await self._client.send(request, stream=True)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > ANSWER_BYTES_MAX:
+                    raise SourceUnavailable(
+                        f"{request.url}: the answer is larger than {ANSWER_BYTES_MAX >> 20} MiB; "
+                        "aggregate the query or split it"
+                    )
+                chunks.append(chunk)
+        finally:
+            await response.aclose()
+        return Answer(response.status_code, response.headers, b"".join(chunks))
+
+    def _auth(self, headers: Mapping[str, str] | None) -> dict[str, str]:
+        sent = dict(headers or {})
+        if self._settings.basic_auth is not None:
+            user = self._settings.basic_auth
+            pair = f"{user.username}:{user.password.read()}".encode()
+            sent["Authorization"] = f"Basic {b64encode(pair).decode()}"
+        elif self._settings.bearer_token is not None:
+            sent["Authorization"] = f"Bearer {self._settings.bearer_token.read()}"
+        return sent
+
+
+def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float:
+    """What `Retry-After` asks for, in seconds or as a date, at most a minute; 0 without it."""
+    text = headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            until = parsedate_to_datetime(text)
+        except ValueError:
+            return 0.0
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=UTC)
+        seconds = (until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds()
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
+        return "timed out"
+    return str(error) or type(error).__name__

@@ -1,0 +1,176 @@
+"""Prometheus and its kin, read with `query_range` on step-aligned windows, live and past alike."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+
+from ingest.base import Source
+from ingest.http import Answer, HttpClient
+from models.columns import SampleBatch
+from models.errors import QueryRejected, SourceUnavailable
+from models.labels import Labels
+from models.source import PrometheusSource, SourceHealth
+
+POINTS_MAX = 11_000
+"""Prometheus refuses a range query with more points a series."""
+QUERY_IN_URL_MAX = 2_000
+"""Longer queries go by POST: proxies cut long addresses."""
+LABEL_SETS_CACHED_MAX = 2_000_000
+THREADED_BYTES = 65_536
+"""Larger answers are decoded in a thread, so that they do not hold up the event loop."""
+
+
+class _Series(msgspec.Struct):
+    metric: msgspec.Raw
+    values: list[tuple[float, str]] = []
+
+
+class _Result(msgspec.Struct):
+    kind: str = msgspec.field(name="resultType")
+    result: msgspec.Raw
+
+
+class _Envelope(msgspec.Struct):
+    status: str
+    data: _Result | None = None
+    error_type: str = msgspec.field(name="errorType", default="")
+    error: str = ""
+    warnings: list[str] = []
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_matrix = msgspec.json.Decoder(list[_Series])
+_labels = msgspec.json.Decoder(dict[str, str])
+
+
+class Prometheus(Source):
+    """A server with the Prometheus HTTP API; it has a past, so every gap can be caught up."""
+
+    resumes = True
+    points_max = POINTS_MAX
+
+    def __init__(
+        self, document: PrometheusSource, http: HttpClient, now_ms: Callable[[], int]
+    ) -> None:
+        super().__init__(document.name)
+        self._api = f"{str(document.url).rstrip('/')}/api/v1"
+        self._http = http
+        self._now_ms = now_ms
+        self._label_sets: dict[bytes, Labels] = {}
+        self._warnings: tuple[str, ...] = ()
+
+    async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
+        parameters = {
+            "query": query,
+            "start": _seconds(start_ms),
+            "end": _seconds(end_ms),
+            "step": _seconds(step_ms),
+        }
+        answer = await self._ask("query_range", parameters)
+        if len(answer.body) > THREADED_BYTES:
+            batch = await asyncio.to_thread(self._decode, answer, start_ms, end_ms, step_ms)
+        else:
+            batch = self._decode(answer, start_ms, end_ms, step_ms)
+        self._warnings = batch.warnings
+        return batch
+
+    async def check(self, query: str) -> None:
+        now = _seconds(self._now_ms() // 1000 * 1000)
+        parameters = {"query": query, "start": now, "end": now, "step": "1"}
+        _open(await self._ask("query_range", parameters))
+
+    async def health(self) -> SourceHealth:
+        started_ms = self._now_ms()
+        error: str | None = None
+        try:
+            _open(await self._ask("query", {"query": "1"}))
+        except (SourceUnavailable, QueryRejected) as failure:
+            error = failure.detail
+        counters = self._http.counters
+        return SourceHealth(
+            name=self.name,
+            type="prometheus",
+            reachable=error is None,
+            latency_seconds=None if error else (self._now_ms() - started_ms) / 1000,
+            error=error,
+            requests_total=counters.requests,
+            retries_total=counters.retries,
+            failures_total=counters.failures,
+            last_success_at=counters.last_success_ms,
+            warnings=list(self._warnings),
+        )
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _ask(self, endpoint: str, parameters: Mapping[str, str]) -> Answer:
+        url = f"{self._api}/{endpoint}"
+        if len(parameters["query"]) > QUERY_IN_URL_MAX:
+            return await self._http.send("POST", url, form=parameters)
+        return await self._http.get(url, parameters)
+
+    def _decode(self, answer: Answer, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
+        envelope = _open(answer)
+        assert envelope.data is not None
+        if envelope.data.kind != "matrix":
+            raise SourceUnavailable(f"expected a matrix, got a {envelope.data.kind}")
+        try:
+            matrix = _matrix.decode(envelope.data.result)
+            # Native histograms come without `values`; they have no number to judge.
+            matrix = [series for series in matrix if series.values]
+            counts = [len(series.values) for series in matrix]
+            samples = sum(counts)
+            # Prometheus's decimal seconds come back as floats: 1795205148.123 is a little off.
+            seconds = np.fromiter((t for s in matrix for t, _ in s.values), np.float64, samples)
+            values = np.fromiter(
+                (float(v) for s in matrix for _, v in s.values), np.float64, samples
+            )
+            labels = tuple(self._label_set(bytes(series.metric)) for series in matrix)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise SourceUnavailable(f"the answer is not a Prometheus matrix: {error}") from error
+        return SampleBatch(
+            labels=labels,
+            series=np.repeat(np.arange(len(matrix), dtype=np.int32), counts),
+            timestamps_ms=np.rint(seconds * 1000).astype(np.int64),
+            values=values,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            step_ms=step_ms,
+            received_ms=self._now_ms(),
+            warnings=tuple(envelope.warnings),
+        )
+
+    def _label_set(self, raw: bytes) -> Labels:
+        labels = self._label_sets.get(raw)
+        if labels is None:
+            if len(self._label_sets) >= LABEL_SETS_CACHED_MAX:
+                self._label_sets.clear()
+            labels = self._label_sets[raw] = Labels(_labels.decode(raw))
+        return labels
+
+
+def _open(answer: Answer) -> _Envelope:
+    """The envelope of a success. Raises with the server's own words otherwise."""
+    try:
+        envelope = _envelope.decode(answer.body)
+    except msgspec.DecodeError as error:
+        raise SourceUnavailable(
+            f"HTTP {answer.status}, not a Prometheus answer: {answer.text or error}"
+        ) from error
+    if answer.status == 200 and envelope.status == "success" and envelope.data is not None:
+        return envelope
+    message = envelope.error or f"HTTP {answer.status}"
+    if answer.status in (400, 422):
+        raise QueryRejected(f"{envelope.error_type or 'rejected'}: {message}")
+    raise SourceUnavailable(f"HTTP {answer.status}: {message}")
+
+
+def _seconds(milliseconds: int) -> str:
+    """Seconds with just the decimals needed.
+
+    >>> _seconds(15_000), _seconds(1_500)
+    ('15', '1.5')
+    """
+    return f"{milliseconds / 1000:.3f}".rstrip("0").rstrip(".")

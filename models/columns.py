@@ -1,0 +1,93 @@
+"""What travels on the road: NumPy columns, one object a batch, nothing per sample.
+
+STALE is the NaN with which Prometheus ends a series (bits 0x7ff0000000000002); every other NaN is
+a sample without a judgement. Timestamps are milliseconds since the Unix epoch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.labels import Labels
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Rows = NDArray[np.int32]
+Flags = NDArray[np.bool_]
+
+STALE_BITS = 0x7FF0000000000002
+STALE = np.array([STALE_BITS], dtype=np.uint64).view(np.float64)[0]
+
+
+def is_stale(values: Floats) -> Flags:
+    """Which values carry the stale marker; an ordinary NaN does not.
+
+    >>> is_stale(np.array([1.0, np.nan, STALE])).tolist()
+    [False, False, True]
+    """
+    bits: Flags = np.ascontiguousarray(values).view(np.uint64) == STALE_BITS
+    return bits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleBatch:
+    """Samples as a source decoded them, not yet judged.
+
+    labels: one per series that occurs. series: (n,) int32, index into `labels`.
+    timestamps_ms: (n,) int64. values: (n,) float64.
+    start_ms, end_ms, step_ms: the grid of instants that was asked for, both ends included: what is
+    absent from it is missing. step_ms 0: no grid, the samples came as they liked.
+    received_ms: wall clock when the answer arrived.
+    """
+
+    labels: tuple[Labels, ...]
+    series: Rows
+    timestamps_ms: Times
+    values: Floats
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    received_ms: int
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.series.shape == self.timestamps_ms.shape == self.values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowBatch:
+    """Samples by row, ready for a detector; each row's samples stand in order of time.
+
+    rows: (n,) int32, place in the state arrays; a row may occur many times.
+    timestamps_ms: (n,) int64, strictly increasing within a row. values: (n,) float64, NaN for
+    "learn nothing". missing: (n,) bool, the sample was not there and stands by the missing policy.
+    """
+
+    rows: Rows
+    timestamps_ms: Times
+    values: Floats
+    missing: Flags
+
+    def __post_init__(self) -> None:
+        assert self.rows.shape == self.timestamps_ms.shape == self.values.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreColumns:
+    """A detector's answer to a RowBatch, element by element.
+
+    score: (n,) float64, 0 at the expected value, 1 at the edge of the band, NaN for no judgement.
+    expected, lower, upper: (n,) float64 in the unit of the series; NaN where the kind has no band.
+    """
+
+    score: Floats
+    expected: Floats
+    lower: Floats
+    upper: Floats

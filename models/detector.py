@@ -1,0 +1,114 @@
+"""A detector as people write it, and how it stands."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from models.records import Duration, Name, Record, Timestamp
+
+LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+STEP_MIN_MS = 1_000
+_RESERVED_LABELS = {"__name__", "for", "model_alias"}
+
+
+class Model(Record):
+    """Which kind of model judges the series; all other keys are that kind's parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    kind: str
+    """One of the kinds at `/api/v1/kinds`."""
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The kind's own keys, as written."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Policy(Record):
+    """What makes a score an anomaly, and what a gap means."""
+
+    direction: Literal["both", "above", "below"] = "both"
+    """Which side of the expected value counts; the other side scores 0."""
+    min_deviation: float = Field(default=0.0, ge=0)
+    """Deviations from the expected value smaller than this score 0; in the unit of the series."""
+    min_relative_deviation: float = Field(default=0.0, ge=0)
+    """Deviations smaller than this share of the expected value score 0; 0.2 is 20 %."""
+    hold: Duration = Field(default=0, ge=0)
+    """How long a score must stay above 1 before the anomaly opens."""
+    recover: Duration = Field(default=60_000, ge=0)
+    """How long a score must stay at 1 or below before the anomaly closes."""
+    missing: Literal["ignore", "zero", "previous", "alert"] = "ignore"
+    """A step without a sample: no judgement, the value 0, the last value again, or an anomaly."""
+
+
+class Detector(Record):
+    """One query, read every step, each of its series judged by a model of its own."""
+
+    name: Name
+    source: Name
+    """Name of the source that answers the query."""
+    query: str = Field(min_length=1)
+    """In the source's language: PromQL for Prometheus, a series selector for scrape."""
+    step: Duration = Field(default=15_000, ge=STEP_MIN_MS)
+    """Distance between two samples; reads are aligned to it."""
+    delay: Duration = Field(default=5_000, ge=0)
+    """How far reading stays behind now, so that samples still on their way are not missed."""
+    model: Model
+    history: Duration = Field(default=86_400_000, ge=0)
+    """How much of the past is learned before the first judgement, where the source has it."""
+    policy: Policy = Policy()
+    labels: dict[LabelName, str] = Field(default_factory=dict)
+    """Added to every anomaly and every output series of this detector."""
+    enabled: bool = True
+    """Whether it runs; `start` and `stop` change this."""
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> Self:
+        taken = _RESERVED_LABELS & self.labels.keys()
+        if taken:
+            raise ValueError(f"label {sorted(taken)[0]!r} is written by the engine; choose another")
+        return self
+
+    @property
+    def learned_from(self) -> dict[str, object]:
+        """The keys that the learned state depends on; when one changes, learning starts anew."""
+        keys = {"source", "query", "step", "model", "history"}
+        kept: dict[str, object] = self.model_dump(mode="json", include=keys)
+        return kept | {"missing": self.policy.missing}
+
+
+class State(StrEnum):
+    """stopped: not enabled. warming: reading its history, or no series has enough samples yet.
+    running: judging. lagging: judging, but far behind now. failed: its source does not answer."""
+
+    STOPPED = "stopped"
+    WARMING = "warming"
+    RUNNING = "running"
+    LAGGING = "lagging"
+    FAILED = "failed"
+
+
+class Status(Record):
+    """How a detector stands."""
+
+    name: Name
+    state: State
+    reason: str
+    """The state in a sentence."""
+    position: Timestamp | None = None
+    """The newest instant that was read and judged."""
+    live_since: Timestamp | None = None
+    """Instants after this one are judged; those before it were history to learn from."""
+    lag_seconds: float | None = None
+    """Distance of the position from now."""
+    series: int = 0
+    """Series with a row now."""
+    warming: int = 0
+    """Of these, series whose newest sample got no judgement yet."""
+    samples_total: int = 0
+    """Samples judged or learned since the detector was made; survives a restart."""
+    anomalies_open: int = 0
+    last_error: str | None = None
+    last_error_at: Timestamp | None = None
