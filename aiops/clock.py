@@ -4,6 +4,9 @@ import asyncio
 import time
 from typing import Protocol
 
+TURNS = 30
+"""Turns of the event loop that a woken sleeper gets before time moves on."""
+
 
 class Clock(Protocol):
     """What the engine asks of time."""
@@ -45,13 +48,15 @@ class ManualClock:
     async def advance(self, seconds: float) -> None:
         """Move on, waking who is due and letting them run after each wake."""
         target_ms = self._now_ms + seconds * 1000
-        while due := [s for s in self._sleepers if s[0] <= target_ms]:
+        await self._settle()
+        while due := [sleeper for sleeper in self._sleepers if sleeper[0] <= target_ms]:
             earliest = min(due, key=lambda sleeper: sleeper[0])
             self._sleepers.remove(earliest)
             self._now_ms = max(self._now_ms, int(earliest[0]))
             earliest[1].set()
-            for _ in range(20):
-                await asyncio.sleep(0)
+            await self._settle()
         self._now_ms = int(target_ms)
-        for _ in range(20):
+
+    async def _settle(self) -> None:
+        for _ in range(TURNS):
             await asyncio.sleep(0)

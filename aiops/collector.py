@@ -34,7 +34,7 @@ class Collector:
         self._source = source
         self._batcher = batcher
         self._clock = clock
-        self._points = WINDOW_POINTS_FIRST
+        self._points = min(WINDOW_POINTS_FIRST, source.points_max)
 
     async def run(self) -> None:
         """Read for ever."""

@@ -70,8 +70,9 @@ class Scoring:
         scores = self.detector.step(rows)
         score = scores.score
         policy = self.policy
-        deviation = rows.values - scores.expected
+        # A stale marker is a signalling NaN, with which arithmetic is "invalid".
         with np.errstate(invalid="ignore"):
+            deviation = rows.values - scores.expected
             if policy.direction == "above":
                 score = np.where(deviation < 0, 0.0, score)
             elif policy.direction == "below":

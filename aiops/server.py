@@ -1,6 +1,7 @@
 """Serves the API with an engine behind it, until a signal ends both."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -108,10 +109,12 @@ def serve(
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     server = uvicorn.Server(config)
+    # Once uvicorn has stopped everything it raises the signal again; then there is nothing to do.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         asyncio.run(server.serve(sockets=[listener]))
     except KeyboardInterrupt:
-        pass  # uvicorn raises the signal again after it has stopped everything.
+        pass
     finally:
         listener.close()
     if failed:

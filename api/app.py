@@ -89,11 +89,6 @@ class RequestBounds:
         request_id = given if usable else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         size = 0
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if scope["type"] == "http" and announced.isdigit() and int(announced) > BODY_BYTES_MAX:
-            detail = f"the body has {int(announced)} bytes; at most {BODY_BYTES_MAX} are taken"
-            await problem(Request(scope), "too_large", detail)(scope, receive, send)
-            return
 
         async def receive_bounded() -> Message:
             nonlocal size
@@ -108,5 +103,11 @@ class RequestBounds:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if scope["type"] == "http" and announced.isdigit() and int(announced) > BODY_BYTES_MAX:
+            detail = f"the body has {int(announced)} bytes; at most {BODY_BYTES_MAX} are taken"
+            refusal = problem(Request(scope), "too_large", detail)
+            await refusal(scope, receive, send_named)
+            return
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._app(scope, receive_bounded, send_named)

@@ -9,13 +9,23 @@ import numpy as np
 from detectors.base import Detector, Field
 from detectors.kernels.band import band_score, half_width
 from detectors.kernels.jit import kernel
-from detectors.kernels.order import insert, median, median_deviation, remove, replace
+from detectors.kernels.order import (
+    insert,
+    mean_deviation,
+    median,
+    median_deviation,
+    remove,
+    replace,
+)
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.durations import format_duration, parse_duration
 
 NORMAL_CONSISTENCY = 1.4826
 """1 / Φ⁻¹(3/4): makes the MAD of normal samples their standard deviation (Rousseeuw & Croux,
 Alternatives to the Median Absolute Deviation, JASA 1993)."""
+MEAN_CONSISTENCY = 1.2533
+"""√(π/2): the same for the mean absolute deviation, which stands in when the MAD is 0 (Iglewicz &
+Hoaglin, How to Detect and Handle Outliers, 1993)."""
 WINDOW_SAMPLES_MAX = 20_000
 
 
@@ -76,6 +86,8 @@ def _step(
         if count[row] >= warmup:
             m = median(ordered[row], count[row])
             spread = NORMAL_CONSISTENCY * median_deviation(ordered[row], count[row], m)
+            if spread == 0.0:
+                spread = MEAN_CONSISTENCY * mean_deviation(ordered[row], count[row], m)
             half = half_width(m, threshold * spread)
             if math.isfinite(m - half) and math.isfinite(m + half):
                 out[0, i] = band_score(x, m, m - half, m + half)
@@ -99,8 +111,9 @@ def _step(
 class Mad(Detector):
     """Exact sliding median and MAD: half the window may be anomalous before the band moves.
 
-    Floor: half the band is at least 0.1 % of the median (see `kernels/band.py`), which is what a
-    window of equal values is judged by. A lasting shift becomes normal after half a window.
+    Floor: when more than half of the window is equal, its MAD is 0 and the mean absolute deviation
+    stands in; half the band is at least 0.1 % of the median (see `kernels/band.py`), which is what
+    a constant series is judged by. A lasting shift becomes normal after half a window.
     """
 
     kind: ClassVar[str] = "mad"

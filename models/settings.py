@@ -24,7 +24,7 @@ class RemoteWriteOutput(Record):
     url: Url
     """E.g. `http://127.0.0.1:9090/api/v1/write`."""
     http: Http = Http()
-    queue_samples_max: int = Field(default=2_000_000, ge=10_000)
+    queue_samples_max: int = Field(default=2_000_000, ge=1_000)
     """Samples that may wait; beyond this the oldest are dropped and counted."""
     request_samples_max: int = Field(default=5_000, ge=1)
     """Samples in one request."""

@@ -75,7 +75,7 @@ class _Connection:
             except json.JSONDecodeError as error:
                 await self._refuse(f"not JSON: {error}")
             except InvalidInput as error:
-                await self._refuse(error.detail)
+                await self._refuse("; ".join(f"{f.pointer}: {f.detail}" for f in error.faults))
             else:
                 await self._serve(request)
 

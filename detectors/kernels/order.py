@@ -103,3 +103,18 @@ def median_deviation(ordered: Floats, count: int, center: float) -> float:
     if from_right > 0:
         below = max(below, ordered[right + from_right - 1] - center)
     return (below + above) * 0.5
+
+
+@kernel
+def mean_deviation(ordered: Floats, count: int, center: float) -> float:
+    """Mean of |entry - center| over the first `count` ≥ 1 entries, unscaled, summed in order.
+
+    >>> mean_deviation(np.array([1.0, 2.0, 2.0, 5.0]), 4, 2.0)
+    1.0
+    """
+    if ordered[0] == ordered[count - 1]:
+        return abs(float(ordered[0]) - center)
+    total = 0.0
+    for k in range(count):
+        total += abs(ordered[k] - center)
+    return total / count

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from aiops.shard import Shard, stream_state
+from models.errors import InvalidInput, SnapshotDamaged
+from tests.batches import STEP_MS, document, stream, window
+
+COUNT = 60
+
+
+def wavy(seed=1):
+    rng = np.random.default_rng(seed)
+    return {
+        name: {
+            (k + 1) * STEP_MS: float(10 + rng.normal() + (30 if k in (30, 31, 50) else 0))
+            for k in range(COUNT)
+            if rng.random() > 0.1
+        }
+        for name in "abc"
+    }
+
+
+def run(made, series, first, last):
+    judged = [made.step(window(series, k, k), 0) for k in range(first, last + 1)]
+    scores = np.concatenate([j.scores.score for j in judged])
+    return scores, [a.model_dump() for j in judged for a in j.anomalies]
+
+
+@pytest.mark.parametrize("edge", [1, 20, 32, 59])
+@pytest.mark.parametrize("missing", ["ignore", "zero", "previous", "alert"])
+def test_a_stream_restored_anywhere_gives_the_same_scores_and_anomalies(edge, missing):
+    series = wavy()
+    policy = {"missing": missing, "recover": "3s"}
+    undisturbed = stream(policy=policy)
+    run(undisturbed, series, 1, edge)
+    restored = stream(policy=policy)
+    assert restored.restore(undisturbed.state())
+    assert restored.position_ms == edge * STEP_MS
+    scores, told = run(undisturbed, series, edge + 1, COUNT)
+    again, told_again = run(restored, series, edge + 1, COUNT)
+    np.testing.assert_array_equal(scores, again)
+    assert told == told_again
+
+
+def test_state_learned_under_another_document_is_left_alone():
+    learned = stream()
+    run(learned, wavy(), 1, 10)
+    assert not stream(query="other").restore(learned.state())
+    assert not stream(live_after_ms=5).restore(learned.state())
+    assert stream(labels={"team": "x"}, policy={"hold": "1m"}).restore(learned.state())
+
+
+def test_state_that_does_not_fit_is_damaged():
+    learned = stream()
+    run(learned, wavy(), 1, 10)
+    state = learned.state()
+    with pytest.raises(SnapshotDamaged, match="state of 'shop'"):
+        stream().restore({k: v for k, v in state.items() if k != "scoring/model/ring"})
+    with pytest.raises(SnapshotDamaged):
+        stream().restore({})
+
+
+def test_a_shard_names_each_streams_state():
+    shard = Shard()
+    shard.streams = {"a": stream(name="a"), "b": stream(name="b")}
+    state = shard.state()
+    assert stream_state(state, "a").keys() == stream(name="a").state().keys()
+    assert stream_state(state, "none") == {}
+
+
+def test_closing_tells_why_and_only_of_what_was_open():
+    made = stream()
+    run(made, wavy(), 1, 32)
+    assert made.decider.open_count == 3
+    told = made.close("detector stopped", 99_000)
+    assert {a.closed_because for a in told} == {"detector stopped"}
+    assert made.close("detector stopped", 99_000) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "pointer", "words"),
+    [
+        ({"kind": "mda"}, "/model/kind", "unknown kind 'mda'; known: ewma, mad"),
+        ({"kind": "mad", "windw": "1h"}, "/model/windw", "nexpected keyword"),
+        ({"kind": "mad", "threshold": "high"}, "/model/threshold", "valid number"),
+        ({"kind": "mad", "threshold": -1}, "/model", "threshold must be above 0"),
+        ({"kind": "mad", "window": "30d"}, "/model", "must hold between 1 and 20000"),
+    ],
+)
+def test_an_impossible_model_is_refused_with_its_place(model, pointer, words):
+    with pytest.raises(InvalidInput) as caught:
+        stream(model=model)
+    assert caught.value.faults[0].pointer == pointer
+    assert words in caught.value.faults[0].detail
+
+
+def test_warming_counts_series_that_have_no_judgement_yet():
+    made = stream()
+    made.step(window(wavy(), 1, 3), 0)
+    assert made.warming > 0
+    made.step(window(wavy(), 4, 30), 0)
+    assert made.warming == 0
+    assert document().name == "shop"
