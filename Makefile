@@ -42,9 +42,9 @@ test: check servers
 servers:
 	@sh tests/server/install.sh
 
+# Measures everything and rewrites the README's table; several minutes.
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.mad --quick
-	$(BIN)/python -m benchmarks.road --quick
+	$(BIN)/python -m benchmarks.readme
 
 # Rewrites the pins from pyproject.toml; needs `uv`.
 lock:

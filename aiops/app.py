@@ -126,9 +126,8 @@ class Engine:
         self.remote_writes = [
             RemoteWrite(
                 output,
-                HttpClient(
-                    output.http.model_copy(update={"retries": 0}), now_ms=clock.now_ms, rng=rng
-                ),
+                # It tries again by rules of its own.
+                HttpClient(output.http, retries=0, now_ms=clock.now_ms, rng=rng),
                 clock,
                 rng,
             )

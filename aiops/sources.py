@@ -20,7 +20,10 @@ class Sources:
     ) -> None:
         self._documents = {document.name: document for document in wanted}
         self._clients = {
-            document.name: HttpClient(document.http, now_ms=now_ms, rng=rng) for document in wanted
+            document.name: HttpClient(
+                document.http, retries=document.http.retries, now_ms=now_ms, rng=rng
+            )
+            for document in wanted
         }
         self._sources = {
             document.name: _build(document, self._clients[document.name], now_ms)

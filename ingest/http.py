@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from models.errors import SourceUnavailable
-from models.source import Http
+from models.source import Connection
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
 PAUSE_FIRST_SECONDS = 0.2
@@ -50,20 +50,22 @@ class HttpClient:
     """Sends requests as `settings` says; use it within one event loop.
 
     A failed attempt (no connection, time-out, 429, 502, 503, 504) is repeated at most
-    `settings.retries` times, after a pause that doubles, with full jitter, or as long as
+    `retries` times, after a pause that doubles, with full jitter, or as long as
     `Retry-After` asks up to a minute.
     """
 
     def __init__(
         self,
-        settings: Http,
+        settings: Connection,
         *,
+        retries: int,
         now_ms: Callable[[], int],
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.counters = HttpCounters()
         self._settings = settings
+        self._retries = retries
         self._now_ms = now_ms
         self._rng = rng
         self._sleep = sleep
@@ -110,11 +112,11 @@ class HttpClient:
                 async with asyncio.timeout(self._settings.timeout / 1000):
                     answer = await self._attempt(request)
             except (httpx.HTTPError, TimeoutError) as error:
-                if attempt >= self._settings.retries:
+                if attempt >= self._retries:
                     self.counters.failures += 1
                     raise SourceUnavailable(f"{method} {url}: {_reason(error)}") from error
             else:
-                if answer.status not in RETRIED_STATUS or attempt >= self._settings.retries:
+                if answer.status not in RETRIED_STATUS or attempt >= self._retries:
                     if answer.status >= 400:
                         self.counters.failures += 1
                     else:

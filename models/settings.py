@@ -8,7 +8,7 @@ from pydantic import AnyHttpUrl, Field, model_validator
 from models.detector import Detector
 from models.records import Duration, Record, Url
 from models.secrets import Secret
-from models.source import Http, PrometheusSource, Source
+from models.source import Connection, PrometheusSource, Source
 
 
 class Global(Record):
@@ -23,7 +23,7 @@ class RemoteWriteOutput(Record):
 
     url: Url
     """E.g. `http://127.0.0.1:9090/api/v1/write`."""
-    http: Http = Http()
+    http: Connection = Connection()
     queue_samples_max: int = Field(default=2_000_000, ge=1_000)
     """Samples that may wait; beyond this the oldest are dropped and counted."""
     request_samples_max: int = Field(default=5_000, ge=1)

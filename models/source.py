@@ -15,19 +15,24 @@ class BasicAuth(Record):
     password: Secret
 
 
-class Http(Record):
+class Connection(Record):
     """How an HTTP server is spoken to."""
 
     timeout: Duration = Field(default=30_000, gt=0)
     """For one attempt, from connecting to the last byte."""
-    retries: int = Field(default=3, ge=0, le=10)
-    """Further attempts after a failed one, each after a longer pause."""
     basic_auth: BasicAuth | None = None
     bearer_token: Secret | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     """Sent with every request, e.g. `X-Scope-OrgID`."""
     ca_file: str | None = None
     """Certificates to trust in place of the system's."""
+
+
+class Http(Connection):
+    """How a source is spoken to."""
+
+    retries: int = Field(default=3, ge=0, le=10)
+    """Further attempts after a failed one, each after a longer pause."""
 
 
 class PrometheusSource(Record):

@@ -1,9 +1,14 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.upstream import Upstream
+
+# The first example of a kernel waits for the compiler; the same examples come in every run.
+hypothesis.settings.register_profile("engine", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("engine")
 
 
 def pytest_addoption(parser):

@@ -43,8 +43,13 @@ class Program:
             stdout=self._log,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        found = until(lambda: self._listening(begin), "the address in the log", READY_SECONDS)
-        self.url = found
+        try:
+            self.url = until(lambda: self._listening(begin), "the address", READY_SECONDS)
+        except AssertionError:
+            self._process.kill()
+            self._process.wait()
+            self._log.close()
+            raise
         self.http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=20)
         until(lambda: httpx.get(f"{self.url}/ready").status_code == 200, "ready", READY_SECONDS)
 

@@ -1,5 +1,7 @@
 """Streams for tests: seeded, of the shapes that break detectors, and batches cut from them."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -52,7 +54,7 @@ def cut(batch, edges):
     places = [0, *sorted(edge % (len(batch) + 1) for edge in edges), len(batch)]
     return [
         RowBatch(batch.rows[a:b], batch.timestamps_ms[a:b], batch.values[a:b], batch.missing[a:b])
-        for a, b in zip(places[:-1], places[1:], strict=True)
+        for a, b in pairwise(places)
     ]
 
 

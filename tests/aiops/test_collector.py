@@ -144,7 +144,7 @@ def test_the_batcher_is_bounded_and_a_stopped_reader_leaves_nothing():
     async def scenario():
         batcher = Batcher(10)
         made = stream(limits=Limits())
-        batches = [sample_batch({"a": {t: 1.0 for t in range(6)}}, 0, 6) for _ in range(3)]
+        batches = [sample_batch({"a": dict.fromkeys(range(6), 1.0)}, 0, 6) for _ in range(3)]
         puts = [asyncio.create_task(batcher.put(Delivery(made, b))) for b in batches]
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -74,14 +74,22 @@ def test_series_beyond_the_limit_are_refused_and_counted():
     ("missing", "expected"),
     [
         ("ignore", [(0, 1000, 7, False), (0, 4000, 8, False)]),
-        ("zero", [(0, 1000, 7, False), (0, 2000, 0, True), (0, 3000, 0, True), (0, 4000, 8, False)]),
+        (
+            "zero",
+            [(0, 1000, 7, False), (0, 2000, 0, True), (0, 3000, 0, True), (0, 4000, 8, False)],
+        ),
         (
             "previous",
             [(0, 1000, 7, False), (0, 2000, 7, True), (0, 3000, 7, True), (0, 4000, 8, False)],
         ),
         (
             "alert",
-            [(0, 1000, 7, False), (0, 2000, None, True), (0, 3000, None, True), (0, 4000, 8, False)],
+            [
+                (0, 1000, 7, False),
+                (0, 2000, None, True),
+                (0, 3000, None, True),
+                (0, 4000, 8, False),
+            ],
         ),
     ],
 )
@@ -135,7 +143,7 @@ presence = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(presence, st.sets(st.integers(0, 70), max_size=5), st.sampled_from(["ignore", "zero", "previous", "alert"]))  # fmt: skip
 def test_what_comes_out_does_not_depend_on_where_batches_end(presence, edges, missing):
     series = {n: {t * STEP_MS: v for t, v in sorted(own.items())} for n, own in presence.items()}

@@ -97,7 +97,9 @@ def test_a_detector_lives_from_post_to_delete(http):
 def test_put_creates_then_replaces_and_patch_changes_one_key(http):
     assert http.put("/detectors/load", json=document()).status_code == 201
     assert http.put("/detectors/load", json=document(labels={"team": "a"})).status_code == 200
-    patched = http.patch("/detectors/load", json={"policy": {"hold": "5s"}, "labels": {"team": None}})
+    patched = http.patch(
+        "/detectors/load", json={"policy": {"hold": "5s"}, "labels": {"team": None}}
+    )
     assert patched.json()["policy"]["hold"] == "5s"
     assert patched.json()["policy"]["recover"] == "2s"
     assert patched.json()["labels"] == {}
@@ -141,7 +143,9 @@ def test_a_wrong_detector_is_refused_whole(http, change, status, code, pointer, 
     assert [d["name"] for d in http.get("/detectors").json()["items"]] == ["owned"]
 
 
-def test_a_secret_that_is_missing_is_named_and_an_unreachable_source_can_be_tried_again(http, program):
+def test_a_secret_that_is_missing_is_named_and_an_unreachable_source_can_be_tried_again(
+    http, program
+):
     body = problem(http.post("/detectors", json=document(source="gone")), 422, "invalid_input")
     assert "'NO_SUCH_TOKEN' is not set" in body["detail"]
     assert http.get("/sources/gone/health").status_code == 422

@@ -13,7 +13,7 @@ from tests.streams import STEP_MS, cut, rows_of, seeds, shapes, stream
 
 SERIES = 3
 SAMPLES = 60
-many = settings(max_examples=25, deadline=None)
+many = settings(max_examples=25)
 every_kind = pytest.mark.parametrize("kind", list(kinds()))
 
 

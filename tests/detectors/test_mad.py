@@ -37,7 +37,7 @@ def test_equals_the_naive_reference_with_large_windows(shape, window):
     np.testing.assert_array_equal(got, expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=shapes, seed=seeds, window=st.integers(1, 40), drop=st.floats(0, 0.9))
 def test_equals_the_naive_reference_on_any_stream(shape, seed, window, drop):
     times, values = stream(shape, 80, seed, drop=drop)

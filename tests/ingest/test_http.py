@@ -7,19 +7,21 @@ import pytest
 from ingest.http import HttpClient, retry_after_seconds
 from models.errors import SourceUnavailable
 from models.secrets import Secret
-from models.source import BasicAuth, Http
+from models.source import BasicAuth, Connection
 
 NOW_MS = 1_795_000_000_000
 
 
-def client(**settings):
+def client(retries=0, **settings):
     pauses = []
 
     async def sleep(seconds):
         pauses.append(seconds)
 
-    http = Http(timeout=2_000, **settings)
-    made = HttpClient(http, now_ms=lambda: NOW_MS, rng=random.Random(1), sleep=sleep)
+    connection = Connection(timeout=2_000, **settings)
+    made = HttpClient(
+        connection, retries=retries, now_ms=lambda: NOW_MS, rng=random.Random(1), sleep=sleep
+    )
     return made, pauses
 
 
@@ -74,7 +76,7 @@ def test_an_unreachable_server_is_named():
 
 def test_a_server_that_does_not_answer_times_out(upstream):
     upstream.answer = lambda request: time.sleep(0.6) or (200, {}, b"")
-    made = HttpClient(Http(timeout=200, retries=0), now_ms=lambda: 0, rng=random.Random(1))
+    made = HttpClient(Connection(timeout=200), retries=0, now_ms=lambda: 0, rng=random.Random(1))
     with pytest.raises(SourceUnavailable, match="timed out"):
         get(made, upstream.url)
 

@@ -12,13 +12,13 @@ from ingest.http import Answer, HttpClient
 from ingest.prometheus import Prometheus
 from models.errors import QueryRejected, SourceUnavailable
 from models.labels import Labels
-from models.source import Http, PrometheusSource
+from models.source import Connection, PrometheusSource
 
 NOW_MS = 1_795_000_000_000
 
 
 def source(url):
-    http = HttpClient(Http(retries=0), now_ms=lambda: NOW_MS, rng=random.Random(1))
+    http = HttpClient(Connection(), retries=0, now_ms=lambda: NOW_MS, rng=random.Random(1))
     document = PrometheusSource(type="prometheus", name="prom", url=url)
     return Prometheus(document, http, lambda: NOW_MS)
 
@@ -126,7 +126,7 @@ def test_health_says_what_is_wrong_without_raising(upstream):
     assert down.failures_total == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=300) | st.recursive(
     st.none() | st.floats() | st.text(max_size=5),
     lambda x: st.lists(x, max_size=3) | st.dictionaries(

@@ -7,7 +7,7 @@ import pytest
 from ingest.http import HttpClient
 from ingest.scrape import Scrape
 from models.errors import QueryRejected, SourceUnavailable
-from models.source import Http, ScrapeSource
+from models.source import Connection, ScrapeSource
 
 TEXT = b"""# TYPE requests_total counter
 requests_total{code="200"} %d
@@ -28,7 +28,7 @@ queue 4
 
 
 def made(*urls):
-    http = HttpClient(Http(retries=0, timeout=2_000), now_ms=lambda: 0, rng=random.Random(1))
+    http = HttpClient(Connection(timeout=2_000), retries=0, now_ms=lambda: 0, rng=random.Random(1))
     document = ScrapeSource(type="scrape", name="shop", targets=[f"{u}/metrics" for u in urls])
     return Scrape(document, http, lambda: 0)
 

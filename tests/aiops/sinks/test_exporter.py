@@ -19,9 +19,7 @@ def test_the_page_is_this_text():
     made, exporter = stream(), Exporter()
     for step, value in enumerate([*CALM, 20.0], start=1):
         exporter.take(made.step(sample_batch({SERIES: {step * 1000: value}}, 0, step * 1000), 0))
-    labels = (
-        '{exported_for="x",for="shop",model_alias="mad",odd_name="y",path="a\\"b\\\\"}'
-    )
+    labels = '{exported_for="x",for="shop",model_alias="mad",odd_name="y",path="a\\"b\\\\"}'
     assert page(exporter) == (
         "# HELP anomaly_score 0 at the expected value, 1 at the edge of the band, above 1 anomalous.\n"
         "# TYPE anomaly_score gauge\n"

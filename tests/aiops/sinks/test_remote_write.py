@@ -12,13 +12,13 @@ from aiops.sinks.remote_write import RemoteWrite
 from ingest.http import HttpClient
 from models.columns import STALE_BITS
 from models.settings import Limits, RemoteWriteOutput
-from models.source import Http
+from models.source import Connection
 from tests.batches import sample_batch, stream
 
 
 def made(url, **settings):
     output = RemoteWriteOutput(url=f"{url}/api/v1/write", **settings)
-    http = HttpClient(Http(retries=0), now_ms=lambda: 0, rng=random.Random(1))
+    http = HttpClient(Connection(), retries=0, now_ms=lambda: 0, rng=random.Random(1))
     return RemoteWrite(output, http, SystemClock(), random.Random(1))
 
 

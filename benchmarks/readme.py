@@ -1,0 +1,50 @@
+"""Runs benchmarks and writes their rows into the README's table."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+QUESTIONS = ("mad", "road")
+README = Path(__file__).parents[1] / "README.md"
+BEGIN = "<!-- benchmarks: written by `make bench` -->"
+END = "<!-- end of benchmarks -->"
+
+
+def main() -> None:
+    """Run them one after another; `--quick` is passed on."""
+    answers = [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]],
+                check=True,
+                stdout=subprocess.PIPE,
+            ).stdout
+        )
+        for name in QUESTIONS
+    ]
+    machine = answers[0]["machine"]
+    lines = [
+        "| what | ours | peer | theirs | times faster | spread |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['what']} | {row['ours']} {row['unit']} | {row['peer']} "
+            f"| {row['theirs']} {row['unit']} | {row['ratio']} | ±{row['spread']:.0%} |"
+            for answer in answers
+            for row in answer["rows"]
+        ),
+        "",
+        f"One core of {machine['processor']}, which copies "
+        f"{machine['copy_gigabytes_per_second']} GB/s; Python {machine['python']}; "
+        f"{answers[0]['date']}; times are per sample, medians of interleaved rounds "
+        "(`python -m benchmarks.mad`, `python -m benchmarks.road`).",
+    ]
+    text = README.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
