@@ -5,12 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    Metric,
-    StateSetMetricFamily,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
@@ -26,6 +21,7 @@ class EngineMetrics(Collector):
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
+        self._families: list[Metric] = []
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -33,13 +29,17 @@ class EngineMetrics(Collector):
         GCCollector(registry=self._registry)
 
     async def render(self) -> bytes:
-        """The page in text exposition format."""
+        """The page in text exposition format; the counters are read here, in their own thread."""
+        self._families = list(self._read())
         return await asyncio.to_thread(generate_latest, self._registry)
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
+        return self._families
+
+    def _read(self) -> Iterable[Metric]:
         yield _gauge(
             "aiops_build_info", "Version of the engine.", ("version",), [((__version__,), 1)]
         )
@@ -50,15 +50,12 @@ class EngineMetrics(Collector):
 
     def _detectors(self) -> Iterable[Metric]:
         statuses = self._engine.registry.statuses()
-        states = StateSetMetricFamily("aiops_detector_state", "State.", labels=("detector",))
-        for status in statuses:
-            states.add_metric((status.name,), {state: state is status.state for state in State})
-        # A state set exists in OpenMetrics alone; as a gauge it reads the same in both formats.
-        gauge = GaugeMetricFamily(
-            states.name, "1 for the state a detector is in, 0 for the others."
+        yield _gauge(
+            "aiops_detector_state",
+            "1 for the state that a detector is in, 0 for the others.",
+            ("detector", "state"),
+            [((s.name, state), float(s.state is state)) for s in statuses for state in State],
         )
-        gauge.samples = states.samples
-        yield gauge
         yield _gauge(
             "aiops_detector_series",
             "Series with a row.",
@@ -84,12 +81,12 @@ class EngineMetrics(Collector):
             [((s.name,), s.samples_total) for s in statuses],
         )
         yield _counter(
-            "aiops_series_dropped_samples",
+            "aiops_dropped_samples",
             "Samples that were late, duplicate, or of a series beyond the limit.",
             ("detector", "reason"),
             [
                 ((name, reason), count)
-                for name, stream in list(self._engine.shard.streams.items())
+                for name, stream in self._engine.shard.streams.items()
                 for reason, count in (
                     ("late", stream.series.counters.late),
                     ("duplicate", stream.series.counters.duplicate),
@@ -98,12 +95,12 @@ class EngineMetrics(Collector):
             ],
         )
         yield _counter(
-            "aiops_series_evicted",
+            "aiops_evicted_series",
             "Series forgotten after being idle.",
             ("detector",),
             [
                 ((name,), stream.series.counters.evicted)
-                for name, stream in list(self._engine.shard.streams.items())
+                for name, stream in self._engine.shard.streams.items()
             ],
         )
 

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import structlog
 from fastapi import Depends, FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from swagger_ui_bundle import swagger_ui_path
 
 from api.auth import BearerAuth
 from api.ports import Ports
@@ -30,13 +30,16 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def create_app(ports: Ports, version: str, lifespan: Lifespan) -> FastAPI:
     """The ASGI application over these ports."""
-    app = FastAPI(
+    # The pages' scripts come from here: an engine behind a firewall still shows its API.
+    app = FastAPIOffline(
+        docs_url="/api/docs",
+        redoc_url=None,
+        static_url="/console/docs",
         title="aiops-engine",
         version=version,
         summary="Anomaly detection for operations data.",
         openapi_url="/api/openapi.json",
-        docs_url=None,
-        redoc_url=None,
+        swagger_ui_oauth2_redirect_url="/api/docs/oauth2-redirect",
         lifespan=lifespan,
     )
     add_problem_handlers(app)
@@ -47,24 +50,15 @@ def create_app(ports: Ports, version: str, lifespan: Lifespan) -> FastAPI:
         if not ports.ready():
             raise NotReady("the engine restores its state; try again in a few seconds")
 
+    # Tokens are checked by BearerAuth; this only puts them into the OpenAPI document.
+    needs = [Depends(require_ready), Depends(HTTPBearer(auto_error=False))]
     for noun in (detectors, sources, anomalies, kinds):
-        app.include_router(noun.routes(ports), prefix=BASE, dependencies=[Depends(require_ready)])
-
-    @app.get("/api/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/api/openapi.json",
-            title="aiops-engine API",
-            swagger_js_url="/console/swagger/swagger-ui-bundle.js",
-            swagger_css_url="/console/swagger/swagger-ui.css",
-            swagger_favicon_url="/console/swagger/favicon-32x32.png",
-        )
+        app.include_router(noun.routes(ports), prefix=BASE, dependencies=needs)
 
     @app.get("/", include_in_schema=False)
     async def console() -> HTMLResponse:
         return HTMLResponse((CONSOLE / "index.html").read_text(encoding="utf-8"))
 
-    app.mount("/console/swagger", StaticFiles(directory=swagger_ui_path))
     app.mount("/console", StaticFiles(directory=CONSOLE))
     app.add_middleware(BearerAuth, tokens=ports.tokens)
     app.add_middleware(RequestBounds)

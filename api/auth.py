@@ -1,4 +1,4 @@
-"""Bearer tokens on everything but the probes."""
+"""Bearer tokens on everything but the probes and the pages that hold no data."""
 
 import hmac
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.problems import problem
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/alive", "/-/healthy", "/-/ready"})
-OPEN_PREFIXES = ("/console/",)
+OPEN_PREFIXES = ("/console/", "/api/docs", "/api/openapi.json")
 TOKEN_PROTOCOL = "bearer"  # noqa: S105 - the name of the protocol, no token.
 """Browsers cannot set headers on a WebSocket: they offer the protocols `bearer` and the token."""
 

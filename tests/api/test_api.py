@@ -237,7 +237,7 @@ def test_probes_and_pages_answer(program):
 def test_the_openapi_page_needs_nothing_from_elsewhere(program):
     page = httpx.get(f"{program.url}/api/docs").text
     assert "//" not in page.replace("http://127.0.0.1", "").replace("// ", "")
-    assert httpx.get(f"{program.url}/console/swagger/swagger-ui-bundle.js").status_code == 200
+    assert httpx.get(f"{program.url}/console/docs/swagger-ui-bundle.js").status_code == 200
     assert httpx.get(f"{program.url}/api/openapi.json").json()["openapi"].startswith("3.")
 
 
