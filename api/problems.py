@@ -1,11 +1,13 @@
 """Errors as problem+json (RFC 9457): one table from error to status, no stack trace, no secret."""
 
 from collections.abc import Mapping
+from inspect import isclass
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from models.errors import AiopsError, FieldFault, InvalidInput
@@ -79,9 +81,8 @@ def add_problem_handlers(app: FastAPI) -> None:
             reason = entries[0].get("ctx", {}).get("error", "unreadable")
             return problem(request, "malformed_json", f"the body is not JSON: {reason}")
         # The first part of a location says where it stood: body, query or path.
-        record = getattr(request.scope.get("route"), "body_record", None)
         inner = [entry | {"loc": entry["loc"][1:]} for entry in entries]
-        faults = faults_of(inner, record)
+        faults = faults_of(inner, _body_record(request))
         return problem(request, "invalid_input", summary(faults), faults=faults)
 
     @app.exception_handler(HTTPException)
@@ -94,3 +95,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def broken(request: Request, error: Exception) -> JSONResponse:
         log.exception("request broke", path=request.url.path, error=str(error), exc_info=error)
         return problem(request, "internal", "the engine failed to serve this request")
+
+
+def _body_record(request: Request) -> type[BaseModel] | None:
+    """The record that the route's body is read as."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    annotation = None if field is None else field.field_info.annotation
+    return annotation if isclass(annotation) and issubclass(annotation, BaseModel) else None

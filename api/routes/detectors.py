@@ -8,21 +8,18 @@ from api.ports import Ports
 from api.schemas import LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor
 from models.detector import Detector, Status
 from models.errors import FieldFault, InvalidInput
-from models.validation import parse
 
 Document = Annotated[
-    dict[str, Any],
+    Detector,
     Body(
-        openapi_examples={
-            "mad": {
-                "value": {
-                    "name": "checkout-latency",
-                    "source": "prom",
-                    "query": "sum by (service) (rate(http_requests_total[1m]))",
-                    "model": {"kind": "mad", "window": "1h", "threshold": 5},
-                }
+        examples=[
+            {
+                "name": "checkout-latency",
+                "source": "prom",
+                "query": "sum by (service) (rate(http_requests_total[1m]))",
+                "model": {"kind": "mad", "window": "1h", "threshold": 5},
             }
-        }
+        ]
     ),
 ]
 
@@ -31,9 +28,6 @@ def routes(ports: Ports) -> APIRouter:
     """`/detectors` and what is below it."""
     router = APIRouter(prefix="/detectors", tags=["detectors"])
     detectors = ports.detectors
-    schema = {
-        "requestBody": {"content": {"application/json": {"schema": Detector.model_json_schema()}}}
-    }
 
     @router.get("", response_model=Page[Detector])
     async def listing(limit: Limit = LIMIT, cursor: Cursor = None) -> Page[Detector]:
@@ -42,10 +36,10 @@ def routes(ports: Ports) -> APIRouter:
         more = encode_cursor(found[limit - 1].name) if len(found) > limit else None
         return Page(items=found[:limit], next=more)
 
-    @router.post("", status_code=status.HTTP_201_CREATED, openapi_extra=schema)
+    @router.post("", status_code=status.HTTP_201_CREATED)
     async def create(document: Document, response: Response) -> Detector:
         """Register a detector; a taken name is 409. It runs at once unless `enabled` is false."""
-        detector = await detectors.create(parse(Detector, document))
+        detector = await detectors.create(document)
         response.headers["Location"] = f"/api/v1/detectors/{detector.name}"
         return detector
 
@@ -54,19 +48,18 @@ def routes(ports: Ports) -> APIRouter:
         """One detector's document."""
         return detectors.get(name)
 
-    @router.put("/{name}", openapi_extra=schema)
+    @router.put("/{name}")
     async def put(name: str, document: Document, response: Response) -> Detector:
         """Create or replace.
 
         What was learned stays unless source, query, step, model or history change.
         """
-        detector = parse(Detector, {"name": name} | document)
-        if detector.name != name:
-            detail = f"the document says {detector.name!r}, the path {name!r}"
+        if document.name != name:
+            detail = f"the document says {document.name!r}, the path {name!r}"
             raise InvalidInput(f"/name: {detail}", (FieldFault("/name", detail),))
-        if await detectors.put(detector):
+        if await detectors.put(document):
             response.status_code = status.HTTP_201_CREATED
-        return detector
+        return document
 
     @router.patch("/{name}")
     async def patch(name: str, changes: Annotated[dict[str, Any], Body()]) -> Detector:
