@@ -11,6 +11,8 @@ from detectors.kernels.band import band_score, half_width
 from detectors.kernels.jit import kernel
 from models.columns import Floats, RowBatch, Rows, ScoreColumns
 
+COUNT_MAX = 2_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class EwmaParams:
@@ -54,11 +56,12 @@ def _step(
     """
     for i in range(len(rows)):
         row = int(rows[i])
-        x = values[i]
+        x = float(values[i])
+        m = float(mean[row])
+        spread = float(variance[row])
         out[:, i] = np.nan
         if count[row] >= warmup:
-            m = mean[row]
-            half = half_width(m, threshold * math.sqrt(variance[row]))
+            half = half_width(m, threshold * math.sqrt(spread))
             if math.isfinite(m - half) and math.isfinite(m + half):
                 out[0, i] = band_score(x, m, m - half, m + half)
                 out[1, i] = m
@@ -66,13 +69,15 @@ def _step(
                 out[3, i] = m + half
         if not math.isfinite(x):
             continue
-        weight = max(alpha, 1.0 / (count[row] + 1))
-        difference = x - mean[row]
+        weight = max(alpha, 1.0 / (int(count[row]) + 1))
+        difference = x - m
         increment = weight * difference
-        variance[row] = (1.0 - weight) * (variance[row] + difference * increment)
-        mean[row] += increment
-        count[row] = min(count[row] + 1, np.int32(2_000_000_000))
-        if not (math.isfinite(variance[row]) and math.isfinite(mean[row])):
+        spread = (1.0 - weight) * (spread + difference * increment)
+        if math.isfinite(spread) and math.isfinite(m + increment):
+            mean[row] = m + increment
+            variance[row] = spread
+            count[row] = min(count[row] + 1, COUNT_MAX)
+        else:
             mean[row] = x
             variance[row] = 0.0
             count[row] = 1

@@ -76,7 +76,7 @@ def _step(
     capacity = ring.shape[1]
     for i in range(len(rows)):
         row = int(rows[i])
-        x = values[i]
+        x = float(values[i])
         oldest_ms = timestamps_ms[i] - window_ms
         while count[row] > 0 and ring_ms[row, head[row]] < oldest_ms:
             remove(ordered[row], count[row], ring[row, head[row]])

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from models.errors import SourceUnavailable
+from models.errors import InvalidInput, SourceUnavailable
 from models.source import Connection
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
@@ -135,6 +135,7 @@ class HttpClient:
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
                 if size > ANSWER_BYTES_MAX:
+                    self.counters.failures += 1
                     raise SourceUnavailable(
                         f"{request.url}: the answer is larger than {ANSWER_BYTES_MAX >> 20} MiB; "
                         "aggregate the query or split it"
@@ -145,14 +146,20 @@ class HttpClient:
         return Answer(response.status_code, response.headers, b"".join(chunks))
 
     def _auth(self, headers: Mapping[str, str] | None) -> dict[str, str]:
-        sent = dict(headers or {})
+        """`headers` with credentials. Raises SourceUnavailable when their secret cannot be read."""
+        try:
+            return dict(headers or {}) | self._credentials()
+        except InvalidInput as error:
+            raise SourceUnavailable(error.detail) from error
+
+    def _credentials(self) -> dict[str, str]:
         if self._settings.basic_auth is not None:
             user = self._settings.basic_auth
             pair = f"{user.username}:{user.password.read()}".encode()
-            sent["Authorization"] = f"Basic {b64encode(pair).decode()}"
-        elif self._settings.bearer_token is not None:
-            sent["Authorization"] = f"Bearer {self._settings.bearer_token.read()}"
-        return sent
+            return {"Authorization": f"Basic {b64encode(pair).decode()}"}
+        if self._settings.bearer_token is not None:
+            return {"Authorization": f"Bearer {self._settings.bearer_token.read()}"}
+        return {}
 
 
 def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float:

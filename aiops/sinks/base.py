@@ -1,7 +1,7 @@
 """What a sink is, and the output series they share."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -77,9 +77,16 @@ class OutputSeries:
             self.encoded[row] = self._encode(output_labels(judged.detector, labels))
             self._known[row] = True
 
-    def remove(self, rows: Collection[int]) -> list[tuple[bytes, ...]]:
-        """Forget these rows; the encoded labels of those that were there."""
-        gone = [self.encoded.pop(row) for row in rows if row in self.encoded]
-        known = [row for row in rows if row < len(self._known)]
-        self._known[known] = False
-        return gone
+    def end(self, judged: Judged) -> list[tuple[bytes, ...]]:
+        """Forget the rows that fell quiet; their encoded labels.
+
+        A series that ends before it was seen here, for the process is young, is encoded to say so.
+        """
+        quiet = [row for row in judged.quiet if row < len(self._known)]
+        self._known[quiet] = False
+        return [
+            self.encoded.pop(row)
+            if row in self.encoded
+            else self._encode(output_labels(judged.detector, labels))
+            for row, labels in judged.quiet.items()
+        ]

@@ -35,8 +35,9 @@ class _Page:
         # In order of time: the newest sample of a row is written last.
         live = judged.live
         self.newest[:, judged.rows.rows[live]] = output_columns(judged)[:, live]
-        self.series.remove(judged.quiet)
-        self.newest[:, list(judged.quiet)] = np.nan
+        self.series.end(judged)
+        shown = [row for row in judged.quiet if row < self.newest.shape[1]]
+        self.newest[:, shown] = np.nan
 
 
 class Exporter:

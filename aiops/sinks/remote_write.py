@@ -105,7 +105,9 @@ class RemoteWrite:
                     if not math.isnan(value)
                 ]
             )
-        self._mark_stale(series.remove(judged.quiet), judged.moment.end_ms)
+        ended = series.end(judged)
+        if judged.moment.end_ms > judged.moment.live_after_ms:
+            self._mark_stale(ended, judged.moment.end_ms)
 
     def end(self, detector: str, at_ms: int) -> None:
         """Send stale markers, or the last score would be seen for five more minutes."""

@@ -63,7 +63,7 @@ def median(ordered: Floats, count: int) -> float:
     half = count >> 1
     if count & 1:
         return float(ordered[half])
-    return float(ordered[half - 1] + ordered[half]) * 0.5
+    return (float(ordered[half - 1]) + float(ordered[half])) * 0.5
 
 
 @kernel
@@ -92,16 +92,16 @@ def median_deviation(ordered: Floats, count: int, center: float) -> float:
     from_right = half - taken
     above = np.inf
     if taken < left:
-        above = center - ordered[left - 1 - taken]
+        above = center - float(ordered[left - 1 - taken])
     if right + from_right < count:
-        above = min(above, ordered[right + from_right] - center)
+        above = min(above, float(ordered[right + from_right]) - center)
     if count & 1:
         return above
     below = -np.inf
     if taken > 0:
-        below = center - ordered[left - taken]
+        below = center - float(ordered[left - taken])
     if from_right > 0:
-        below = max(below, ordered[right + from_right - 1] - center)
+        below = max(below, float(ordered[right + from_right - 1]) - center)
     return (below + above) * 0.5
 
 
@@ -116,5 +116,5 @@ def mean_deviation(ordered: Floats, count: int, center: float) -> float:
         return abs(float(ordered[0]) - center)
     total = 0.0
     for k in range(count):
-        total += abs(ordered[k] - center)
+        total += abs(float(ordered[k]) - center)
     return total / count

@@ -146,9 +146,10 @@ def test_a_wrong_detector_is_refused_whole(http, change, status, code, pointer, 
 def test_a_secret_that_is_missing_is_named_and_an_unreachable_source_can_be_tried_again(
     http, program
 ):
-    body = problem(http.post("/detectors", json=document(source="gone")), 422, "invalid_input")
+    answer = http.post("/detectors", json=document(source="gone"))
+    body = problem(answer, 502, "source_unavailable")
     assert "'NO_SUCH_TOKEN' is not set" in body["detail"]
-    assert http.get("/sources/gone/health").status_code == 422
+    assert http.get("/sources/gone/health").json()["reachable"] is False
 
 
 def test_a_source_that_is_down_is_told_and_nothing_is_left_behind(http, prometheus):
