@@ -34,6 +34,7 @@ from models.settings import Settings
 
 WATCH_SECONDS = 1.0
 PURGE_SECONDS = 3600.0
+STOP_SECONDS = 10.0
 LOCK_FILE = "lock"
 
 log = structlog.get_logger()
@@ -181,8 +182,16 @@ class Engine:
     async def stop(self) -> None:
         """Stop reading, save what was learned, close."""
         self.ready = False
-        await self.supervisor.stop_all()
-        await self.snapshots.take()
+        await self.registry.halt_all()
+        try:
+            # The batch in work goes the whole road: what it judged is told before it is saved.
+            async with asyncio.timeout(STOP_SECONDS), self.pipeline.turn:
+                await self.supervisor.stop_all()
+        except TimeoutError:
+            log.error("stopped without a last snapshot: the store refuses to take anomalies")
+            await self.supervisor.stop_all()
+        else:
+            await self.snapshots.take()
         await self.sources.close()
         for remote_write in self.remote_writes:
             await remote_write.close()
@@ -231,13 +240,15 @@ def _lock(storage: Path) -> IO[bytes]:
     try:
         storage.mkdir(parents=True, exist_ok=True)
         file = (storage / LOCK_FILE).open("wb")
+    except OSError as error:
+        raise InvalidInput(f"storage path {str(storage)!r} cannot be used: {error}") from error
+    try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except OSError as error:
+        file.close()
         raise InvalidInput(
             f"storage path {str(storage)!r} is in use by another engine; stop it or choose another"
         ) from error
-    except OSError as error:
-        raise InvalidInput(f"storage path {str(storage)!r} cannot be used: {error}") from error
     return file
 
 

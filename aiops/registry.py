@@ -176,6 +176,12 @@ class Registry:
             last_error_at=collector.last_error_ms if collector else None,
         )
 
+    async def halt_all(self) -> None:
+        """Stop reading; nothing else changes. For the end of the process."""
+        async with self._changing:
+            for name in list(self._collectors):
+                await self._halt(name)
+
     def statuses(self) -> list[Status]:
         """How all detectors stand, by name."""
         return [self.status(name) for name in sorted(self._registered)]
@@ -217,12 +223,11 @@ class Registry:
             live_ms = now_ms - document.delay if resumed else before.live_after_ms
             registered = Registered(document, from_file, before.born_ms, live_ms)
         await asyncio.to_thread(self._store.put_detector, registered)
-        self._registered[name] = registered
         if anew:
-            await self._drop(name, "detector changed")
-            self._shard.streams[name] = self._new_stream(registered)
+            await self._replace(name, self._new_stream(registered), "detector changed")
         else:
             await self._amend(registered)
+        self._registered[name] = registered
         if document.enabled:
             self._run(name)
         log.info("detector registered", detector=name, anew=anew, enabled=document.enabled)
@@ -242,14 +247,16 @@ class Registry:
     async def _delete(self, name: str) -> None:
         await asyncio.to_thread(self._store.delete_detector, name)
         del self._registered[name]
-        await self._drop(name, "detector stopped")
+        await self._replace(name, None, "detector stopped")
         log.info("detector deleted", detector=name)
 
-    async def _drop(self, name: str, because: Close) -> None:
-        """End a stream and whatever hangs on it."""
+    async def _replace(self, name: str, fresh: Stream | None, because: Close) -> None:
+        """End a stream and whatever hangs on it; put `fresh` in its place."""
         await self._halt(name)
         async with self._pipeline.turn:
             stream = self._shard.streams.pop(name, None)
+            if fresh is not None:
+                self._shard.streams[name] = fresh
             if stream is not None:
                 await self._pipeline.tell(stream.close(because, self._clock.now_ms()))
                 self._pipeline.end(name, stream.position_ms or 0)

@@ -1,5 +1,7 @@
 """The demo: the shop, an engine that watches it, and its feed in the terminal."""
 
+import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -48,6 +50,9 @@ def run_demo(address: Address, say: Say) -> None:
     def tell(line: str) -> None:
         say(f"{datetime.now(UTC):%H:%M:%S}Z  shop   {line}")
 
+    # A closed terminal ends the demo as Ctrl-C does, or its Prometheus would run on alone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aiops-demo-")))
         shop = Shop(tell)

@@ -20,8 +20,11 @@ def children(pid):
     return found.stdout.split()
 
 
-@pytest.mark.parametrize("with_prometheus", [True, False])
-def test_the_demo_shows_a_url_and_ends_everything_it_started(tmp_path, with_prometheus):
+@pytest.mark.parametrize(
+    ("with_prometheus", "end"),
+    [(True, signal.SIGINT), (True, signal.SIGHUP), (False, signal.SIGTERM)],
+)
+def test_the_demo_shows_a_url_and_ends_everything_it_started(tmp_path, with_prometheus, end):
     if with_prometheus and programs()["installed"] is None:
         missing_program("prometheus")
     path = os.environ["PATH"] if with_prometheus else str(BIN)
@@ -48,7 +51,7 @@ def test_the_demo_shows_a_url_and_ends_everything_it_started(tmp_path, with_prom
         )
         assert 'service="payment"' in page
     finally:
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(end)
         status = demo.wait(30)
         log.close()
     assert status == 0, said()
