@@ -3,7 +3,9 @@
 A detector owns one method's state for many series: arrays whose first axis is the series' row.
 `step` scores each sample against its past and only then learns it. Scores are 0 at the expected
 value, 1 at the edge of the band, above 1 outside and growing with distance; NaN is "no judgement"
-(warming up, stale, missing), never a false 0.
+(warming up, stale, missing), never a false 0. A kind without a band gives NaN for its edges and
+maps its own measure so that 1 is its threshold; it gives the expected value where it has one, so
+that a policy can tell above from below.
 """
 
 from abc import ABC, abstractmethod

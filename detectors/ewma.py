@@ -9,9 +9,8 @@ import numpy as np
 from detectors.base import Detector, Field
 from detectors.kernels.band import band_score, half_width
 from detectors.kernels.jit import kernel
+from detectors.kernels.moments import learn
 from models.columns import Floats, RowBatch, Rows, ScoreColumns
-
-COUNT_MAX = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +47,21 @@ def _step(
     warmup: int,
     out: Floats,
 ) -> None:
-    """Score, then learn, sample by sample; out: (4, n) score, expected, lower, upper.
-
-    West's incremental form (Updating mean and variance estimates, CACM 1979): the sum of squares
-    would lose all digits at 1e9 ± 1. Until 1/alpha samples are in, each weighs the same, so that
-    the first one does not dominate. A value whose square is not finite starts the row afresh.
-    """
+    """Score, then learn, sample by sample; out: (4, n) score, expected, lower, upper."""
     for i in range(len(rows)):
         row = int(rows[i])
         x = float(values[i])
-        m = float(mean[row])
-        spread = float(variance[row])
         out[:, i] = np.nan
         if count[row] >= warmup:
-            half = half_width(m, threshold * math.sqrt(spread))
+            m = float(mean[row])
+            half = half_width(m, threshold * math.sqrt(variance[row]))
             if math.isfinite(m - half) and math.isfinite(m + half):
                 out[0, i] = band_score(x, m, m - half, m + half)
                 out[1, i] = m
                 out[2, i] = m - half
                 out[3, i] = m + half
-        if not math.isfinite(x):
-            continue
-        weight = max(alpha, 1.0 / (int(count[row]) + 1))
-        difference = x - m
-        increment = weight * difference
-        spread = (1.0 - weight) * (spread + difference * increment)
-        if math.isfinite(spread) and math.isfinite(m + increment):
-            mean[row] = m + increment
-            variance[row] = spread
-            count[row] = min(count[row] + 1, COUNT_MAX)
-        else:
-            mean[row] = x
-            variance[row] = 0.0
-            count[row] = 1
+        if math.isfinite(x):
+            learn(mean, variance, count, row, x, alpha)
 
 
 class Ewma(Detector):

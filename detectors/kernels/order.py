@@ -118,3 +118,21 @@ def mean_deviation(ordered: Floats, count: int, center: float) -> float:
     for k in range(count):
         total += abs(float(ordered[k]) - center)
     return total / count
+
+
+@kernel
+def quantile(ordered: Floats, count: int, share: float) -> float:
+    """The `share` quantile of the first `count` ≥ 1 entries, linear between two neighbours.
+
+    share: in [0, 1]. Hyndman & Fan's definition 7 (Sample Quantiles in Statistical Packages, The
+    American Statistician 1996), which NumPy takes too.
+
+    >>> quantile(np.array([1.0, 2.0, 4.0, 9.0]), 4, 0.5)
+    3.0
+    """
+    place = share * (count - 1)
+    below = int(place)
+    if below + 1 >= count:
+        return float(ordered[count - 1])
+    low = float(ordered[below])
+    return low + (float(ordered[below + 1]) - low) * (place - below)

@@ -13,15 +13,21 @@ def ewma_scores(values, *, alpha, threshold, warmup):
     out = []
     for x in values:
         if len(past) >= warmup:
-            weights = _weights(len(past), alpha)
-            mean = math.fsum(w * v for w, v in zip(weights, past, strict=True))
-            variance = math.fsum(w * (v - mean) ** 2 for w, v in zip(weights, past, strict=True))
+            mean, variance = moments(past, alpha)
             out.append(band(x, mean, threshold * math.sqrt(variance)))
         else:
             out.append((np.nan, np.nan, np.nan, np.nan))
         if np.isfinite(x):
             past.append(x)
     return np.array(out, dtype=float).reshape(-1, 4)
+
+
+def moments(past, alpha):
+    """Weighted mean and variance."""
+    weights = _weights(len(past), alpha)
+    mean = math.fsum(w * v for w, v in zip(weights, past, strict=True))
+    variance = math.fsum(w * (v - mean) ** 2 for w, v in zip(weights, past, strict=True))
+    return mean, variance
 
 
 def _weights(count, alpha):
