@@ -28,6 +28,8 @@ from models.validation import parse
 
 STEP_MS = 15_000
 ALPHA = 0.05
+FIRST_TICK = 120_000_000
+"""An instant of our days: the size of a timestamp on the wire grows with it."""
 
 
 def answers(series: int, ticks: int) -> list[bytes]:
@@ -71,10 +73,14 @@ class Ours:
         output = parse(RemoteWriteOutput, {"url": url})
         self.writer = RemoteWrite(output, client, SystemClock(), random.Random(1))
         self.remote_write = remote_write
-        self.tick = 0
+        self.tick = FIRST_TICK
+        self.loop = asyncio.Runner()
 
     def run(self, bodies: list[bytes]) -> None:
         """Each body down the road. The same bodies come again, a new instant each time."""
+        self.loop.run(self._run(bodies))
+
+    async def _run(self, bodies: list[bytes]) -> None:
         for body in bodies:
             at_ms = self.tick * STEP_MS
             batch = self.source._decode(Answer(200, {}, body), at_ms, at_ms, STEP_MS)
@@ -83,7 +89,7 @@ class Ours:
             self.exporter.take(judged)
             if self.remote_write:
                 self.writer.take(judged)
-            asyncio.run(self.exporter.render())
+            await self.exporter.render()
             self.tick += 1
 
 

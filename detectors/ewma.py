@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.base import Detector, Field
-from detectors.kernels.band import band_score, half_width
+from detectors.kernels.band import half_width, judge
 from detectors.kernels.jit import kernel
 from detectors.kernels.moments import learn
 from models.columns import Floats, RowBatch, Rows, ScoreColumns
@@ -55,11 +55,7 @@ def _step(
         if count[row] >= warmup:
             m = float(mean[row])
             half = half_width(m, threshold * math.sqrt(variance[row]))
-            if math.isfinite(m - half) and math.isfinite(m + half):
-                out[0, i] = band_score(x, m, m - half, m + half)
-                out[1, i] = m
-                out[2, i] = m - half
-                out[3, i] = m + half
+            judge(out, i, x, m, m - half, m + half)
         if math.isfinite(x):
             learn(mean, variance, count, row, x, alpha)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.base import Field
-from detectors.kernels.band import band_score, half_width
+from detectors.kernels.band import half_width, judge
 from detectors.kernels.jit import kernel
 from detectors.kernels.order import mean_deviation, median, median_deviation
 from detectors.kernels.window import expire, push
@@ -71,11 +71,7 @@ def _step(
             if spread == 0.0:
                 spread = MEAN_CONSISTENCY * mean_deviation(ordered[row], count[row], m)
             half = half_width(m, threshold * spread)
-            if math.isfinite(m - half) and math.isfinite(m + half):
-                out[0, i] = band_score(x, m, m - half, m + half)
-                out[1, i] = m
-                out[2, i] = m - half
-                out[3, i] = m + half
+            judge(out, i, x, m, m - half, m + half)
         if math.isfinite(x):
             push(ring, ring_ms, ordered, head, count, row, timestamps_ms[i], x)
 

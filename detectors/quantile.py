@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.base import Field
-from detectors.kernels.band import band_score, half_width
+from detectors.kernels.band import half_width, judge
 from detectors.kernels.jit import kernel
 from detectors.kernels.order import median, quantile
 from detectors.kernels.window import expire, push
@@ -74,11 +74,7 @@ def _step(
             range_ = quantile(own, count[row], 0.75) - quantile(own, count[row], 0.25)
             lower = m - half_width(m, m - quantile(own, count[row], low) + margin * range_)
             upper = m + half_width(m, quantile(own, count[row], high) - m + margin * range_)
-            if math.isfinite(lower) and math.isfinite(upper):
-                out[0, i] = band_score(x, m, lower, upper)
-                out[1, i] = m
-                out[2, i] = lower
-                out[3, i] = upper
+            judge(out, i, x, m, lower, upper)
         if math.isfinite(x):
             push(ring, ring_ms, ordered, head, count, row, timestamps_ms[i], x)
 

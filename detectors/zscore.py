@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.base import Field
-from detectors.kernels.band import band_score, half_width
+from detectors.kernels.band import half_width, judge
 from detectors.kernels.jit import kernel
 from detectors.windowed import Windowed, check_window
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
@@ -101,11 +101,7 @@ def _step(
             variance = max(float(squares[row]) / int(count[row]) - mean * mean, 0.0)
             m = float(center[row]) + mean
             half = half_width(m, threshold * math.sqrt(variance))
-            if math.isfinite(m - half) and math.isfinite(m + half):
-                out[0, i] = band_score(x, m, m - half, m + half)
-                out[1, i] = m
-                out[2, i] = m - half
-                out[3, i] = m + half
+            judge(out, i, x, m, m - half, m + half)
         if not math.isfinite(x):
             continue
         if count[row] == capacity:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -22,7 +23,12 @@ THREADED_BYTES = 65_536
 """Larger answers are decoded in a thread, so that they do not hold up the event loop."""
 
 
-class _Series(msgspec.Struct):
+class _Series(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
+    values: list[tuple[float, float]] = []
+
+
+class _OddSeries(msgspec.Struct):
     metric: msgspec.Raw
     values: list[tuple[float, str]] = []
 
@@ -41,7 +47,9 @@ class _Envelope(msgspec.Struct):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_matrix = msgspec.json.Decoder(list[_Series])
+# Lax: numbers in quotes are read as numbers, without a Python string for each.
+_matrix = msgspec.json.Decoder(list[_Series], strict=False)
+_odd_matrix = msgspec.json.Decoder(list[_OddSeries])
 _labels = msgspec.json.Decoder(dict[str, str])
 
 
@@ -117,24 +125,20 @@ class Prometheus(Source):
         if envelope.data.kind != "matrix":
             raise SourceUnavailable(f"expected a matrix, got a {envelope.data.kind}")
         try:
-            matrix = _matrix.decode(envelope.data.result)
             # Native histograms come without `values`; they have no number to judge.
-            matrix = [series for series in matrix if series.values]
+            matrix = [series for series in _read_matrix(envelope.data.result) if series.values]
             counts = [len(series.values) for series in matrix]
-            samples = sum(counts)
-            # Prometheus's decimal seconds come back as floats: 1795205148.123 is a little off.
-            seconds = np.fromiter((t for s in matrix for t, _ in s.values), np.float64, samples)
-            values = np.fromiter(
-                (float(v) for s in matrix for _, v in s.values), np.float64, samples
-            )
+            numbers = chain.from_iterable(chain.from_iterable(s.values for s in matrix))
+            samples = np.fromiter(numbers, np.float64, 2 * sum(counts)).reshape(-1, 2)
             labels = tuple(self._label_set(bytes(series.metric)) for series in matrix)
         except (msgspec.DecodeError, ValueError) as error:
             raise SourceUnavailable(f"the answer is not a Prometheus matrix: {error}") from error
         return SampleBatch(
             labels=labels,
             series=np.repeat(np.arange(len(matrix), dtype=np.int32), counts),
-            timestamps_ms=np.rint(seconds * 1000).astype(np.int64),
-            values=values,
+            # Prometheus's decimal seconds come back as floats: 1795205148.123 is a little off.
+            timestamps_ms=np.rint(samples[:, 0] * 1000).astype(np.int64),
+            values=samples[:, 1].copy(),
             start_ms=start_ms,
             end_ms=end_ms,
             step_ms=step_ms,
@@ -149,6 +153,17 @@ class Prometheus(Source):
                 self._label_sets.clear()
             labels = self._label_sets[raw] = Labels(_labels.decode(raw))
         return labels
+
+
+def _read_matrix(result: msgspec.Raw) -> list[_Series]:
+    try:
+        return _matrix.decode(result)
+    except msgspec.DecodeError:
+        # `+Inf` is a number to Prometheus and to Python, not to the quick decoder.
+        return [
+            _Series(series.metric, [(at, float(value)) for at, value in series.values])
+            for series in _odd_matrix.decode(result)
+        ]
 
 
 def _open(answer: Answer) -> _Envelope:

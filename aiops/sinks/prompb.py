@@ -3,10 +3,10 @@
 Source: prometheus/prompb types.proto and remote.proto, remote-write specification 1.0.
 """
 
-import struct
-
-_DOUBLE = struct.Struct("<d")
-_LABELS, _SAMPLES, _TIMESERIES = b"\x0a", b"\x12", b"\x0a"
+_LABELS, _SAMPLES, _TIMESERIES, _VALUE = b"\x0a", b"\x12", b"\x0a", b"\x09"
+_TIMESTAMP = b"\x10"
+TIMESTAMP_BYTES = 6
+"""What milliseconds take as a varint from 1971 to 2109."""
 
 
 def varint(number: int) -> bytes:
@@ -32,11 +32,28 @@ def encode_labels(labels: dict[str, str]) -> bytes:
     return b"".join(parts)
 
 
-def encode_series(labels: bytes, value: float, timestamp: bytes) -> bytes:
-    """One WriteRequest.timeseries with one sample. timestamp: varint of milliseconds."""
-    sample = b"\x09" + _DOUBLE.pack(value) + b"\x10" + timestamp
-    body = labels + _SAMPLES + varint(len(sample)) + sample
-    return _TIMESERIES + varint(len(body)) + body
+def encode_head(labels: bytes) -> bytes:
+    """WriteRequest.timeseries with one sample, up to its value: the same for each of its samples.
+
+    What follows is the value as a little-endian double, then `encode_tail` of its timestamp.
+    """
+    sample = len(_VALUE) + 8 + len(_TIMESTAMP) + TIMESTAMP_BYTES
+    head = labels + _SAMPLES + varint(sample) + _VALUE
+    return _TIMESERIES + varint(len(head) - len(_VALUE) + sample) + head
+
+
+def encode_tail(timestamp_ms: int) -> bytes:
+    """Sample.timestamp, always of the same size, so that the sizes before it are known.
+
+    Instants before 1971 are padded with empty groups, which every reader of protobuf takes.
+
+    >>> encode_tail(1_795_205_148_250).hex(), encode_tail(300).hex()
+    ('10dadcc2d49f34', '10ac8280808000')
+    """
+    assert 0 <= timestamp_ms < 1 << 7 * TIMESTAMP_BYTES
+    groups = [timestamp_ms >> 7 * k & 0x7F | 0x80 for k in range(TIMESTAMP_BYTES)]
+    groups[-1] &= 0x7F
+    return _TIMESTAMP + bytes(groups)
 
 
 def _text(tag: bytes, text: str) -> bytes:

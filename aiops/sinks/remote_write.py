@@ -1,12 +1,12 @@
 """Scores and bands back to Prometheus by remote-write 1.0, with the samples' own timestamps."""
 
 import asyncio
-import math
 import random
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import compress
 from typing import Any
 
 import cramjam
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from aiops.clock import Clock
 from aiops.shard import Judged
 from aiops.sinks.base import FAMILIES, OutputSeries, output_columns
-from aiops.sinks.prompb import encode_labels, encode_series, varint
+from aiops.sinks.prompb import encode_head, encode_labels, encode_tail
 from ingest.http import HttpClient, retry_after_seconds
-from models.columns import STALE
+from models.columns import STALE, Floats, is_stale
 from models.errors import SourceUnavailable
 from models.labels import METRIC_NAME
 from models.settings import RemoteWriteOutput
@@ -92,19 +92,10 @@ class RemoteWrite:
         times, firsts = np.unique(judged.rows.timestamps_ms, return_index=True)
         edges = [*firsts.tolist(), len(judged.rows)]
         for k, at_ms in enumerate(times.tolist()):
-            if not judged.live[edges[k]]:
-                continue
-            stamp = varint(at_ms)
-            rows = judged.rows.rows[edges[k] : edges[k + 1]].tolist()
-            values = columns[:, edges[k] : edges[k + 1]].T.tolist()
-            self._enqueue(
-                [
-                    encode_series(labels, value, stamp)
-                    for row, sample in zip(rows, values, strict=True)
-                    for labels, value in zip(series.encoded[row], sample, strict=True)
-                    if not math.isnan(value)
-                ]
-            )
+            if judged.live[edges[k]]:
+                rows = judged.rows.rows[edges[k] : edges[k + 1]].tolist()
+                heads = [head for row in rows for head in series.encoded[row]]
+                self._enqueue(heads, columns[:, edges[k] : edges[k + 1]].T.ravel(), at_ms)
         ended = series.end(judged)
         if judged.moment.end_ms > judged.moment.live_after_ms:
             self._mark_stale(ended, judged.moment.end_ms)
@@ -150,15 +141,23 @@ class RemoteWrite:
             self.pending += sum(chunk.samples for chunk in chunks)
             self._waiting.set()
 
-    def _mark_stale(self, labels: Collection[tuple[bytes, ...]], at_ms: int) -> None:
-        stamp = varint(at_ms)
-        self._enqueue([encode_series(one, STALE, stamp) for group in labels for one in group])
+    def _mark_stale(self, groups: Collection[tuple[bytes, ...]], at_ms: int) -> None:
+        heads = [head for group in groups for head in group]
+        self._enqueue(heads, np.full(len(heads), STALE), at_ms)
 
-    def _enqueue(self, encoded: list[bytes]) -> None:
+    def _enqueue(self, heads: list[bytes], values: Floats, at_ms: int) -> None:
+        """Queue one instant's samples; a NaN that is no stale marker is nothing to send."""
+        wanted = ~np.isnan(values) | is_stale(values)
+        chosen = list(compress(heads, wanted.tolist()))
+        doubles = values[wanted].astype("<f8").tobytes()
+        tail = encode_tail(at_ms)
         most = self._settings.request_samples_max
-        for at in range(0, len(encoded), most):
-            part = encoded[at : at + most]
-            self._queue.append(Chunk(len(part), b"".join(part)))
+        for first in range(0, len(chosen), most):
+            part = chosen[first : first + most]
+            pieces = [tail] * (3 * len(part))
+            pieces[0::3] = part
+            pieces[1::3] = [doubles[8 * k : 8 * k + 8] for k in range(first, first + len(part))]
+            self._queue.append(Chunk(len(part), b"".join(pieces)))
             self.pending += len(part)
         while self._queue and self.pending > self._settings.queue_samples_max:
             lost = self._queue.popleft().samples
@@ -208,4 +207,4 @@ class RemoteWrite:
 
 
 def _encode(labels: dict[str, str]) -> tuple[bytes, ...]:
-    return tuple(encode_labels(labels | {METRIC_NAME: family}) for family in FAMILIES)
+    return tuple(encode_head(encode_labels(labels | {METRIC_NAME: name})) for name in FAMILIES)

@@ -3,6 +3,7 @@
 import math
 
 from detectors.kernels.jit import kernel
+from models.columns import Floats
 
 SCORE_MAX = 1e6
 """Scores end here, so that they stay finite whatever the input."""
@@ -43,3 +44,16 @@ def band_score(value: float, expected: float, lower: float, upper: float) -> flo
     if reach == 0.0:
         return SCORE_MAX
     return min(distance / reach, SCORE_MAX)
+
+
+@kernel
+def judge(out: Floats, i: int, value: float, expected: float, lower: float, upper: float) -> None:
+    """Write score, expected, lower and upper of sample `i` into `out`, (4, n).
+
+    A band with an edge that is not finite is no judgement: `out` stays as it is.
+    """
+    if math.isfinite(lower) and math.isfinite(upper):
+        out[0, i] = band_score(value, expected, lower, upper)
+        out[1, i] = expected
+        out[2, i] = lower
+        out[3, i] = upper

@@ -51,6 +51,15 @@ def test_what_has_no_judgement_shows_its_value_alone_and_history_is_not_shown():
     assert samples(page(exporter)) == {("y", "a"): 2.0}
 
 
+def test_infinite_values_are_written_as_prometheus_writes_them():
+    made, exporter = stream(), Exporter()
+    both = {"a": {1000: float("inf")}, "b": {1000: -float("inf")}, "c": {1000: 1e300}}
+    exporter.take(made.step(sample_batch(both, 0, 1000), 0))
+    assert [line.split()[-1] for line in page(exporter).splitlines() if line.startswith("y{")] == [
+        "+Inf", "-Inf", "1e300",
+    ]  # fmt: skip
+
+
 def test_a_series_that_ended_is_shown_no_more_and_may_return():
     made, exporter = stream(limits=Limits(series_stale=5_000)), Exporter()
     for step in range(1, 30):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aiops.clock import SystemClock
-from aiops.sinks.prompb import encode_labels, encode_series, varint
+from aiops.sinks.prompb import encode_head, encode_labels, encode_tail
 from aiops.sinks.remote_write import RemoteWrite
 from ingest.http import HttpClient
 from models.columns import STALE_BITS
@@ -82,10 +82,11 @@ def drain(writer, seconds=10.0):
 
 
 def test_the_wire_form_is_this():
-    series = encode_series(encode_labels({"b": "2", "a": "1"}), 1.5, varint(300))
-    assert series.hex() == (
-        "0a21" "0a06" "0a0161" "120131" "0a06" "0a0162" "120132" "120c" "09000000000000f83f" "10ac02"
-    ).replace("0a21", "0a1e")  # fmt: skip
+    series = encode_head(encode_labels({"b": "2", "a": "1"})) + struct.pack("<d", 1.5)
+    assert (series + encode_tail(1_795_205_148_250)).hex() == (
+        "0a22" "0a06" "0a0161" "120131" "0a06" "0a0162" "120132"
+        "1210" "09" "000000000000f83f" "10" "dadcc2d49f34"
+    )  # fmt: skip
 
 
 def test_scores_are_sent_with_the_samples_own_time_and_sorted_labels(upstream):
