@@ -124,6 +124,7 @@ def _introduce(address: Address, prometheus: str | None, say: Say) -> None:
 
 def _watch(url: str, say: Say) -> None:
     with Client(url) as client:
-        for _, line in follow(client):
-            if line:
+        for message, line in follow(client):
+            # The engine is this very process: a lost connection is its end.
+            if line and message["type"] != "reconnecting":
                 say(line)

@@ -4,6 +4,7 @@ The calls block, so the engine makes them in a thread. SQLite runs in WAL mode a
 commit, for what was told to a reader must still be known after a crash.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from models.detector import Detector
 from models.errors import InvalidInput, StoreUnavailable
 
 PAGE_READ = 500
-BUSY_SECONDS = 10
+BUSY_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,11 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._engine = _open(url)
-        with self._transaction() as connection:
-            tables.metadata.create_all(connection)
-            rows = connection.execute(select(tables.meta.c.key, tables.meta.c.value))
-            known: dict[str, str] = {row.key: row.value for row in rows}
-            if not known:
-                known = {"schema": str(tables.SCHEMA_VERSION), "feed": uuid4().hex[:8]}
-                connection.execute(
-                    insert(tables.meta), [{"key": k, "value": v} for k, v in known.items()]
-                )
-        if known["schema"] != str(tables.SCHEMA_VERSION):
-            raise InvalidInput(
-                f"the store has schema {known['schema']}, this engine needs "
-                f"{tables.SCHEMA_VERSION}; use the release that wrote it, or another storage path"
-            )
-        self.feed_id = known["feed"]
+        try:
+            self.feed_id = self._prepare()
+        except (StoreUnavailable, InvalidInput):
+            self.close()
+            raise
 
     def close(self) -> None:
         """End connections."""
@@ -192,6 +183,24 @@ class Store:
                 delete(table).where(table.c.ended_ms < ended_before_ms)
             ).rowcount
 
+    def _prepare(self) -> str:
+        """Make the tables where there are none; the name of the feed's log."""
+        with self._transaction() as connection:
+            tables.metadata.create_all(connection)
+            rows = connection.execute(select(tables.meta.c.key, tables.meta.c.value))
+            known: dict[str, str] = {row.key: row.value for row in rows}
+            if not known:
+                known = {"schema": str(tables.SCHEMA_VERSION), "feed": uuid4().hex[:8]}
+                connection.execute(
+                    insert(tables.meta), [{"key": k, "value": v} for k, v in known.items()]
+                )
+        if known["schema"] != str(tables.SCHEMA_VERSION):
+            raise InvalidInput(
+                f"the store has schema {known['schema']}, this engine needs "
+                f"{tables.SCHEMA_VERSION}; use the release that wrote it, or another storage path"
+            )
+        return known["feed"]
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
@@ -220,8 +229,12 @@ def _open(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _: Callable[..., Any]) -> None:
-    for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_SECONDS * 1000}"):
-        connection.execute(f"PRAGMA {setting}")
+    try:
+        for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}"):
+            connection.execute(f"PRAGMA {setting}")
+    except sqlite3.Error:
+        connection.close()
+        raise
 
 
 def _append(
