@@ -180,8 +180,12 @@ class Engine:
         log.info("engine runs", version=__version__, detectors=len(self.shard.streams))
 
     async def stop(self) -> None:
-        """Stop reading, save what was learned, close."""
-        self.ready = False
+        """Stop reading, save what was learned, close.
+
+        Before everything is restored there is nothing to save: a snapshot then would be newer than
+        the good ones and hold less.
+        """
+        restored, self.ready = self.ready, False
         await self.registry.halt_all()
         try:
             # The batch in work goes the whole road: what it judged is told before it is saved.
@@ -191,7 +195,8 @@ class Engine:
             log.error("stopped without a last snapshot: the store refuses to take anomalies")
             await self.supervisor.stop_all()
         else:
-            await self.snapshots.take()
+            if restored:
+                await self.snapshots.take()
         await self.sources.close()
         for remote_write in self.remote_writes:
             await remote_write.close()

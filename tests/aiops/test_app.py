@@ -75,6 +75,19 @@ def test_what_is_judged_while_the_engine_stops_is_told_before_it_is_saved(promet
     asyncio.run(again())
 
 
+def test_an_engine_stopped_before_it_has_restored_leaves_the_snapshots_alone(prometheus, tmp_path):
+    async def run(start):
+        engine = Engine(settings(prometheus), tmp_path, SystemClock())
+        if start:
+            await engine.start()
+            await until(lambda: engine.registry.status("load").state == "running")
+        await engine.stop()
+        return SnapshotFolder(tmp_path / "snapshots", 3).newest().path
+
+    saved = asyncio.run(run(start=True))
+    assert asyncio.run(run(start=False)) == saved
+
+
 def test_a_detector_that_is_replaced_never_looks_failed(prometheus, tmp_path):
     async def scenario():
         engine = Engine(settings(prometheus), tmp_path, SystemClock())
