@@ -1,6 +1,6 @@
 """The contract of a detector kind; `tests/detectors/test_contract.py` holds every kind to its laws.
 
-A detector owns one method's state for many series: arrays whose first axis is the series' row.
+A detector owns one method's state for many series: arrays with one entry per row.
 `step` scores each sample against its past and only then learns it. Scores are 0 at the expected
 value, 1 at the edge of the band, above 1 outside and growing with distance; NaN is "no judgement"
 (warming up, stale, missing), never a false 0. A kind without a band gives NaN for its edges and
@@ -21,12 +21,26 @@ from models.columns import RowBatch, Rows, ScoreColumns
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One state array: (rows, *shape) of `dtype`, holding `fill` in a row that has seen nothing."""
+    """One state array: (rows, *shape) of `dtype`, holding `fill` in a row that has seen nothing.
+
+    rows_last: the array is (*shape, rows) instead, for state that a tick reads for all rows at one
+    place: the neighbours in memory are then the neighbours in the tick.
+    """
 
     name: str
     dtype: type[np.generic]
     shape: tuple[int, ...] = ()
     fill: float = 0
+    rows_last: bool = False
+
+    def array(self, rows: int) -> NDArray[Any]:
+        """A fresh array with room for `rows`."""
+        shape = (*self.shape, rows) if self.rows_last else (rows, *self.shape)
+        return np.full(shape, self.fill, self.dtype)
+
+    def by_row(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The same memory with the row as first axis."""
+        return np.moveaxis(array, -1, 0) if self.rows_last else array
 
 
 class Detector(ABC):
@@ -46,7 +60,7 @@ class Detector(ABC):
         self.step_ms = step_ms
         self.capacity = 0
         self._arrays: dict[str, NDArray[Any]] = {
-            field.name: np.empty((0, *field.shape), field.dtype) for field in self.fields()
+            field.name: field.array(0) for field in self.fields()
         }
 
     @abstractmethod
@@ -66,19 +80,22 @@ class Detector(ABC):
         if rows <= self.capacity:
             return
         for field in self.fields():
-            grown = np.full((rows, *field.shape), field.fill, field.dtype)
-            grown[: self.capacity] = self._arrays[field.name]
+            grown = field.array(rows)
+            field.by_row(grown)[: self.capacity] = field.by_row(self._arrays[field.name])
             self._arrays[field.name] = grown
         self.capacity = rows
 
     def forget(self, rows: Rows) -> None:
         """Make these rows as if they had never seen a sample."""
         for field in self.fields():
-            self._arrays[field.name][rows] = field.fill
+            field.by_row(self._arrays[field.name])[rows] = field.fill
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that `restore` needs, copied."""
-        return {name: array.copy() for name, array in self._arrays.items()}
+        """All that `restore` needs, copied; the row is every array's first axis."""
+        return {
+            field.name: np.array(field.by_row(self._arrays[field.name]), order="C")
+            for field in self.fields()
+        }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave. Raises ValueError when it does not fit these parameters."""
@@ -87,11 +104,13 @@ class Detector(ABC):
             array = state.get(field.name)
             if array is None or array.shape[1:] != field.shape or array.dtype != field.dtype:
                 raise ValueError(f"{self.kind}: saved state does not fit field {field.name!r}")
-            arrays[field.name] = array.copy()
-        if len({len(array) for array in arrays.values()}) != 1:
+            arrays[field.name] = field.array(len(array))
+            field.by_row(arrays[field.name])[:] = array
+        counts = {len(field.by_row(arrays[field.name])) for field in self.fields()}
+        if len(counts) != 1:
             raise ValueError(f"{self.kind}: saved arrays differ in their number of rows")
         self._arrays = arrays
-        self.capacity = len(next(iter(arrays.values())))
+        self.capacity = counts.pop()
 
     def train(self, history: Iterable[RowBatch]) -> None:
         """Learn a window of the past. A kind that fits on a whole window overrides this replay."""

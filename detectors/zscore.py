@@ -8,7 +8,9 @@ import numpy as np
 
 from detectors.base import Field
 from detectors.kernels.band import half_width, judge
-from detectors.kernels.jit import kernel
+from detectors.kernels.jit import inlined, kernel
+from detectors.kernels.moments import VALUE_MAX
+from detectors.ticks import in_ticks
 from detectors.windowed import Windowed, check_window
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 
@@ -32,94 +34,101 @@ class ZscoreParams:
             raise ValueError(f"threshold must be above 0 and finite, got {self.threshold}")
 
 
-@kernel
-def _add(center: Floats, total: Floats, squares: Floats, row: int, value: float, sign: int) -> None:
-    """Let a value into the sums of `row`, or, with sign -1, out of them."""
-    distance = value - float(center[row])
-    total[row] = float(total[row]) + sign * distance
-    squares[row] = float(squares[row]) + sign * (distance * distance)
+@inlined
+def _moved(
+    center: float, total: float, squares: float, value: float, sign: int
+) -> tuple[float, float]:
+    """The sums with a value let in or, with sign -1, taken out; +inf is no value."""
+    if value == math.inf:
+        return total, squares
+    distance = value - center
+    return total + sign * distance, squares + sign * (distance * distance)
 
 
 @kernel
 def _sum_again(
-    ring: Floats, head: Rows, count: Rows, row: int, center: Floats, total: Floats, squares: Floats
+    ring: Floats, row: int, count: Rows, center: Floats, total: Floats, squares: Floats
 ) -> None:
     """Sum the window of `row` anew around its newest mean: what rounding took comes back."""
-    if count[row] > 0 and math.isfinite(total[row]):
-        moved = float(center[row]) + float(total[row]) / int(count[row])
-        if math.isfinite(moved):
-            center[row] = moved
-    total[row] = 0.0
-    squares[row] = 0.0
-    for k in range(count[row]):
-        _add(center, total, squares, row, float(ring[row, (head[row] + k) % ring.shape[1]]), 1)
-
-
-@kernel
-def _drop_oldest(
-    ring: Floats, head: Rows, count: Rows, row: int, center: Floats, total: Floats, squares: Floats
-) -> None:
-    """Take the oldest sample of `row` out of its window."""
-    _add(center, total, squares, row, float(ring[row, head[row]]), -1)
-    head[row] = (head[row] + 1) % ring.shape[1]
-    count[row] -= 1
-    if count[row] == 0 or head[row] == 0:
-        _sum_again(ring, head, count, row, center, total, squares)
+    if count[row] > 0:
+        center[row] += float(total[row]) / int(count[row])
+    c, t, s = float(center[row]), 0.0, 0.0
+    for place in range(ring.shape[0]):
+        t, s = _moved(c, t, s, float(ring[place, row]), 1)
+    total[row] = t
+    squares[row] = s
 
 
 @kernel
 def _step(
+    edges: Times,
     rows: Rows,
     timestamps_ms: Times,
     values: Floats,
     ring: Floats,
-    ring_ms: Times,
-    head: Rows,
+    newest: Times,
     count: Rows,
     center: Floats,
     total: Floats,
     squares: Floats,
-    window_ms: int,
+    step_ms: int,
     threshold: float,
     warmup: int,
     out: Floats,
 ) -> None:
-    """Score, then learn, sample by sample; out: (4, n) score, expected, lower, upper.
+    """Score, then learn, tick by tick; out: (4, n) score, expected, lower, upper.
 
-    total, squares: sums of distances from `center` and of their squares over the window. They are
-    made anew from the ring each time it wraps, so rounding never gathers over more than a window.
+    See `kernels/window.py` for the arrays of the window. total, squares: sums of distances from
+    `center` and of their squares. They are made anew each time the ring wraps, so rounding never
+    gathers over more than a window.
     """
-    capacity = ring.shape[1]
-    for i in range(len(rows)):
-        row = int(rows[i])
-        x = float(values[i])
-        while count[row] > 0 and ring_ms[row, head[row]] < timestamps_ms[i] - window_ms:
-            _drop_oldest(ring, head, count, row, center, total, squares)
-        out[:, i] = np.nan
-        if count[row] >= warmup and math.isfinite(total[row]) and math.isfinite(squares[row]):
-            mean = float(total[row]) / int(count[row])
-            variance = max(float(squares[row]) / int(count[row]) - mean * mean, 0.0)
-            m = float(center[row]) + mean
-            half = half_width(m, threshold * math.sqrt(variance))
-            judge(out, i, x, m, m - half, m + half)
-        if not math.isfinite(x):
-            continue
-        if count[row] == capacity:
-            _drop_oldest(ring, head, count, row, center, total, squares)
-        if count[row] == 0:
-            center[row] = x
-        place = (head[row] + count[row]) % capacity
-        ring[row, place] = x
-        ring_ms[row, place] = timestamps_ms[i]
-        count[row] += 1
-        _add(center, total, squares, row, x, 1)
+    score, expected, lower, upper = out[0], out[1], out[2], out[3]
+    window = ring.shape[0]
+    for tick in range(len(edges) - 1):
+        now = int(timestamps_ms[edges[tick]]) // step_ms
+        for i in range(edges[tick], edges[tick + 1]):
+            row = int(rows[i])
+            x = float(values[i])
+            step = max(now, int(newest[row])) if count[row] > 0 else now
+            c, t, s = float(center[row]), float(total[row]), float(squares[row])
+            for missed in range(max(int(newest[row]) + 1, step - window), step):
+                if count[row] == 0:
+                    break
+                left = float(ring[missed % window, row])
+                t, s = _moved(c, t, s, left, -1)
+                ring[missed % window, row] = math.inf
+                count[row] -= left < math.inf
+            known = int(count[row])
+            score[i] = expected[i] = lower[i] = upper[i] = math.nan
+            if known >= warmup:
+                m = t / known
+                variance = max(s / known - m * m, 0.0)
+                m = c + m
+                half = half_width(m, threshold * math.sqrt(variance))
+                judge(score, expected, lower, upper, i, x, m, m - half, m + half)
+            there = abs(x) <= VALUE_MAX
+            if there or (known > 0 and newest[row] < step):
+                place = step % window
+                old = float(ring[place, row])
+                new = x if there else math.inf
+                if known == 0:
+                    c, t, s = x, 0.0, 0.0
+                t, s = _moved(c, t, s, old, -1)
+                t, s = _moved(c, t, s, new, 1)
+                wraps = newest[row] // window != step // window
+                ring[place, row] = new
+                count[row] = known + (new < math.inf) - (old < math.inf)
+                newest[row] = step
+                center[row], total[row], squares[row] = c, t, s
+                if wraps:
+                    _sum_again(ring, row, count, center, total, squares)
 
 
 class Zscore(Windowed):
     """Sliding mean and (population) standard deviation.
 
-    Floor: half the band is at least 0.1 % of the mean (see `kernels/band.py`). While the window
-    holds a value too large to square there is no judgement.
+    Floor: half the band is at least 0.1 % of the mean (see `kernels/band.py`). A value beyond 1e150
+    is judged, not learned.
     """
 
     kind: ClassVar[str] = "zscore"
@@ -130,21 +139,22 @@ class Zscore(Windowed):
         return (*super().fields(), *(Field(name, np.float64) for name in sums))
 
     def step(self, batch: RowBatch) -> ScoreColumns:
+        ticks = in_ticks(batch)
         out = np.empty((4, len(batch)))
         _step(
-            batch.rows,
-            batch.timestamps_ms,
-            batch.values,
+            ticks.edges,
+            ticks.rows,
+            ticks.timestamps_ms,
+            ticks.values,
             self.array("ring"),
-            self.array("ring_ms"),
-            self.array("head"),
+            self.array("newest"),
             self.array("count"),
             self.array("center"),
             self.array("total"),
             self.array("squares"),
-            self.window_ms,
+            self.step_ms,
             self.params.threshold,
             self.warmup,
             out,
         )
-        return ScoreColumns(*out)
+        return ticks.columns(out)

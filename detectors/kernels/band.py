@@ -2,7 +2,7 @@
 
 import math
 
-from detectors.kernels.jit import kernel
+from detectors.kernels.jit import inlined
 from models.columns import Floats
 
 SCORE_MAX = 1e6
@@ -11,7 +11,7 @@ FLOOR_RELATIVE = 1e-3
 FLOOR_ABSOLUTE = 1e-9
 
 
-@kernel
+@inlined
 def half_width(expected: float, width: float) -> float:
     """Half the band: `width`, but never under its floor.
 
@@ -24,7 +24,7 @@ def half_width(expected: float, width: float) -> float:
     return max(width, FLOOR_RELATIVE * abs(expected), FLOOR_ABSOLUTE)
 
 
-@kernel
+@inlined
 def band_score(value: float, expected: float, lower: float, upper: float) -> float:
     """Distance of `value` from `expected`, in distances of the band's edge on that side.
 
@@ -46,14 +46,35 @@ def band_score(value: float, expected: float, lower: float, upper: float) -> flo
     return min(distance / reach, SCORE_MAX)
 
 
-@kernel
-def judge(out: Floats, i: int, value: float, expected: float, lower: float, upper: float) -> None:
-    """Write score, expected, lower and upper of sample `i` into `out`, (4, n).
+@inlined
+def edge_score(value: float, expected: float, lower: float, upper: float) -> float:
+    """`band_score` where `half_width` made the edges and nothing can overflow: without a branch.
 
-    A band with an edge that is not finite is no judgement: `out` stays as it is.
+    >>> edge_score(14.0, 10.0, 8.0, 12.0)
+    2.0
     """
-    if math.isfinite(lower) and math.isfinite(upper):
-        out[0, i] = band_score(value, expected, lower, upper)
-        out[1, i] = expected
-        out[2, i] = lower
-        out[3, i] = upper
+    reach = (upper if value >= expected else lower) - expected
+    return min((value - expected) / reach, SCORE_MAX)
+
+
+@inlined
+def judge(
+    score: Floats,
+    expected: Floats,
+    lower: Floats,
+    upper: Floats,
+    i: int,
+    value: float,
+    m: float,
+    low: float,
+    high: float,
+) -> None:
+    """Write what is to be said of sample `i` against the band from `low` to `high` around `m`.
+
+    A band with an edge that is not finite is no judgement: the columns stay as they are.
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        score[i] = band_score(value, m, low, high)
+        expected[i] = m
+        lower[i] = low
+        upper[i] = high

@@ -16,5 +16,13 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def kernel(function: F) -> F:
     """Compile a function over arrays and scalars; it runs without the GIL and keeps its type."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return cast(F, compiled)
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """The same for a small part of kernels that stands inside their loops.
+
+    It takes numbers, not arrays: an array costs the call a reference count, and that more than all.
+    """
+    compiler = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+    return cast(F, compiler(function))

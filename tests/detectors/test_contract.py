@@ -83,6 +83,24 @@ def test_permuting_series_permutes_scores(kind, shape, seed):
 
 
 @every_kind
+@settings(max_examples=8)
+@given(shape=shapes, seed=seeds, rows=st.integers(1, 40))
+def test_dense_ticks_and_scattered_samples_give_the_same_digits(kind, shape, seed, rows):
+    rng = np.random.default_rng(seed)
+    batch = rows_of({r: stream(shape, SAMPLES, seed + r) for r in range(rows)})
+    dense, scattered = made(kind, rows), made(kind, rows)
+    got, other = [], []
+    for tick in range(SAMPLES):
+        order = np.argsort(rng.random(rows))
+        here = slice(tick * rows, (tick + 1) * rows)
+        parts = (batch.rows, batch.timestamps_ms, batch.values, batch.missing)
+        whole = RowBatch(*(part[here] for part in parts))
+        got.append(columns(dense.step(whole))[:, order])
+        other.append(columns(scattered.step(RowBatch(*(part[here][order] for part in parts)))))
+    same(np.concatenate(got), np.concatenate(other))
+
+
+@every_kind
 @many
 @given(shape=shapes, seed=seeds)
 def test_scores_are_finite_and_at_least_0_or_nan(kind, shape, seed):

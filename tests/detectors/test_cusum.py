@@ -17,10 +17,10 @@ def run(times, values):
 @pytest.mark.parametrize("shape", ["random", "tied", "constant", "drifting", "resetting"])
 @pytest.mark.parametrize("shift", [0.0, 3.0])
 def test_equals_the_naive_reference(shape, shift):
-    times, values = stream(shape, 200, 4)
-    values[100:] += shift
+    times, values = stream(shape, 200, 4, drop=0.1)
+    values[90:] += shift
     out = run(times, values)
-    expected = cusum_scores(values, **PARAMETERS)
+    expected = cusum_scores(times, values, step_ms=STEP_MS, **PARAMETERS)
     got = np.stack([out.score, out.expected], axis=1)
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)
 

@@ -9,14 +9,14 @@ SHAPES = ["random", "tied", "constant", "drifting", "gappy", "resetting"]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("window", [1, 2, 7, 60])
+@pytest.mark.parametrize("window", [1, 2, 7, 60, pytest.param(400, marks=pytest.mark.compiled)])
 def test_equals_the_naive_reference(shape, window):
-    times, values = stream(shape, 250, window, drop=0.1)
-    detector = Quantile(QuantileParams(f"{window}s", 0.05, 0.9, 0.7, 3), STEP_MS)
+    times, values = stream(shape, window + 200, window, drop=0.1)
+    detector = Quantile(QuantileParams(f"{window}s", 0.05, 0.9, 0.7, 3, "double"), STEP_MS)
     detector.grow(1)
     out = detector.step(rows_of({0: (times, values)}))
     expected = quantile_scores(
-        times, values, window_ms=window * STEP_MS, window=window,
+        times, values, step_ms=STEP_MS, window=window,
         low=0.05, high=0.9, margin=0.7, warmup=3,
     )  # fmt: skip
     got = np.stack([out.score, out.expected, out.lower, out.upper], axis=1)

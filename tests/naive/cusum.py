@@ -7,16 +7,20 @@ import numpy as np
 from tests.naive.ewma import moments
 
 
-def cusum_scores(values, *, alpha, slack, threshold, rebase, warmup):
+def cusum_scores(timestamps_ms, values, *, step_ms, alpha, slack, threshold, rebase, warmup):
     """(n, 2) score and baseline of one series; finite values."""
     learned, offset, up, down, beyond = [], 0.0, 0.0, 0.0, []
+    elapsed, before = [], None
     out = []
-    for x in values:
+    for at, x in zip(timestamps_ms, values, strict=True):
+        steps = 1 if before is None else (at - before) // step_ms
+        before = at
         if len(learned) < warmup:
             out.append((np.nan, np.nan))
             learned.append(x - offset)
+            elapsed.append(steps)
             continue
-        mean, variance = moments(learned, alpha)
+        mean, variance = moments(elapsed, learned, alpha)
         mean += offset
         sigma = max(math.sqrt(variance), 1e-3 * abs(mean), 1e-9)
         z = float(np.clip((x - mean) / sigma, -(threshold + slack), threshold + slack))
@@ -27,6 +31,7 @@ def cusum_scores(values, *, alpha, slack, threshold, rebase, warmup):
         if score <= 1:
             beyond = []
             learned.append(x - offset)
+            elapsed.append(steps)
             continue
         beyond.append(x)
         if len(beyond) == rebase:

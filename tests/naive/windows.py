@@ -4,22 +4,27 @@ import math
 
 import numpy as np
 
-from tests.naive.mad import floor_of, score_in
+from tests.naive.bands import floor_of, score_in
 
 
-def past_of(timestamps_ms, values, window_ms, window):
-    """For each sample, the finite values before it that its window holds."""
-    seen: list[tuple[int, float]] = []
+def past_of(timestamps_ms, values, step_ms, window):
+    """For each sample, what the `window` steps before it hold: the newest finite value of each.
+
+    A sample earlier in the same step belongs to the past too, in the place of the oldest step.
+    """
+    seen: dict[int, float] = {}
     for at, x in zip(timestamps_ms, values, strict=True):
-        yield x, [v for t, v in seen if t >= at - window_ms][-window:]
+        step = int(at) // step_ms
+        first = step - window + (step in seen)
+        yield x, [v for k, v in seen.items() if first <= k <= step]
         if np.isfinite(x):
-            seen.append((at, x))
+            seen[step] = x
 
 
-def quantile_scores(timestamps_ms, values, *, window_ms, window, low, high, margin, warmup):
+def quantile_scores(timestamps_ms, values, *, step_ms, window, low, high, margin, warmup):
     """(n, 4) score, expected, lower, upper of one series."""
     out = []
-    for x, past in past_of(timestamps_ms, values, window_ms, window):
+    for x, past in past_of(timestamps_ms, values, step_ms, window):
         if len(past) < min(warmup, window):
             out.append((np.nan,) * 4)
             continue
@@ -32,10 +37,10 @@ def quantile_scores(timestamps_ms, values, *, window_ms, window, low, high, marg
     return np.array(out, dtype=float).reshape(-1, 4)
 
 
-def zscore_scores(timestamps_ms, values, *, window_ms, window, threshold, warmup):
+def zscore_scores(timestamps_ms, values, *, step_ms, window, threshold, warmup):
     """(n, 4) score, expected, lower, upper of one series."""
     out = []
-    for x, past in past_of(timestamps_ms, values, window_ms, window):
+    for x, past in past_of(timestamps_ms, values, step_ms, window):
         if len(past) < min(warmup, window):
             out.append((np.nan,) * 4)
             continue

@@ -16,7 +16,8 @@ def page(exporter):
 
 
 def test_the_page_is_this_text():
-    made, exporter = stream(), Exporter()
+    model = {"kind": "mad", "window": "30s", "warmup": 5, "precision": "double"}
+    made, exporter = stream(model=model), Exporter()
     for step, value in enumerate([*CALM, 20.0], start=1):
         exporter.take(made.step(sample_batch({SERIES: {step * 1000: value}}, 0, step * 1000), 0))
     labels = '{exported_for="x",for="shop",model_alias="mad",odd_name="y",path="a\\"b\\\\"}'
