@@ -180,8 +180,9 @@ def test_state_that_does_not_fit_is_refused(kind):
     name = next(iter(state))
     with pytest.raises(ValueError, match=f"does not fit field '{name}'"):
         detector.restore({k: v for k, v in state.items() if k != name})
-    with pytest.raises(ValueError, match="differ in their number of rows"):
-        detector.restore(state | {name: state[name][:1]})
+    if len(state) > 1:
+        with pytest.raises(ValueError, match="differ in their number of rows"):
+            detector.restore(state | {name: state[name][:1]})
 
 
 @every_kind
