@@ -173,6 +173,7 @@ class EngineMetrics(Collector):
             ("aiops_source_requests", "Requests, retries included.", "requests"),
             ("aiops_source_retries", "Requests tried again.", "retries"),
             ("aiops_source_failures", "Requests that failed after all retries.", "failures"),
+            ("aiops_source_unusual_answers", "Answers read by the slower way.", "unusual"),
         ):
             rows = [((source,), getattr(c, pick)) for source, c in counters.items()]
             yield _counter(name, text, ("source",), rows)

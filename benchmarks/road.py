@@ -83,7 +83,7 @@ class Ours:
     async def _run(self, bodies: list[bytes]) -> None:
         for body in bodies:
             at_ms = self.tick * STEP_MS
-            batch = self.source._decode(Answer(200, {}, body), at_ms, at_ms, STEP_MS)
+            batch = self.source.decode(Answer(200, {}, body), "x", at_ms, at_ms, STEP_MS)
             batch.timestamps_ms[:] = at_ms
             judged = self.stream.step(batch, at_ms)
             self.exporter.take(judged)

@@ -8,7 +8,6 @@ import numpy as np
 
 from detectors.base import Detector, Field
 from detectors.kernels.band import half_width
-from detectors.kernels.jit import inlined, kernel
 from detectors.kernels.moments import (
     BLOCK,
     VALUE_MAX,
@@ -19,6 +18,7 @@ from detectors.kernels.moments import (
 )
 from detectors.ticks import in_ticks
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
+from models.jit import inlined, kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import numpy as np
 
 from detectors.base import Detector, Field
 from detectors.kernels.band import edge_score, half_width
-from detectors.kernels.jit import kernel
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.durations import format_duration, parse_duration
+from models.jit import kernel
 
 ORDER_MAX = 32
 SEASON_STEPS_MAX = 20_160

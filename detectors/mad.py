@@ -7,10 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.kernels.band import half_width, judge
-from detectors.kernels.jit import kernel
-from detectors.kernels.memory import Entries, borrow
 from detectors.kernels.order import (
     Counts,
+    Entries,
     Places,
     mean_deviation,
     median,
@@ -20,6 +19,7 @@ from detectors.kernels.window import enter, learn
 from detectors.ticks import in_ticks
 from detectors.windowed import Ordered, Precision, check_precision, check_window
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
+from models.jit import borrow, kernel
 
 NORMAL_CONSISTENCY = 1.4826
 """1 / Φ⁻¹(3/4): makes the MAD of normal samples their standard deviation (Rousseeuw & Croux,

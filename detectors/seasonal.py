@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from detectors.base import Detector, Field
 from detectors.kernels.band import edge_score, half_width
-from detectors.kernels.jit import inlined, kernel
 from detectors.kernels.moments import BLOCK
 from detectors.kernels.window import SINGLE_MAX
 from detectors.ticks import in_ticks
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.durations import parse_duration
+from models.jit import inlined, kernel
 
 DAY_MS = 86_400_000
 PERIODS_MS = {"day": DAY_MS, "week": 7 * DAY_MS}

@@ -8,8 +8,8 @@ import numpy as np
 
 from detectors.base import Detector, Field
 from detectors.kernels.band import band_score
-from detectors.kernels.jit import kernel
 from models.columns import Flags, Floats, RowBatch, Rows, ScoreColumns
+from models.jit import kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.kernels.jit import kernel
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
+from models.jit import kernel
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,11 @@ import numpy as np
 
 from detectors.base import Field
 from detectors.kernels.band import half_width, judge
-from detectors.kernels.jit import inlined, kernel
 from detectors.kernels.moments import VALUE_MAX
 from detectors.ticks import in_ticks
 from detectors.windowed import Windowed, check_window
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
+from models.jit import inlined, kernel
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class HttpCounters:
     requests: int = 0
     retries: int = 0
     failures: int = 0
+    unusual: int = 0
+    """Answers that were not written as the quick reader expects, and took the library's way."""
     last_success_ms: int | None = None
 
 

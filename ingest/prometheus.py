@@ -1,14 +1,17 @@
 """Prometheus and its kin, read with `query_range` on step-aligned windows, live and past alike."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from itertools import chain
 
 import msgspec
 import numpy as np
 
+from ingest.answers import Columns, read_answer
 from ingest.base import Source
 from ingest.http import Answer, HttpClient
+from ingest.known import KnownSeries
 from models.columns import SampleBatch
 from models.errors import QueryRejected, SourceUnavailable
 from models.labels import Labels
@@ -18,7 +21,8 @@ POINTS_MAX = 11_000
 """Prometheus refuses a range query with more points a series."""
 QUERY_IN_URL_MAX = 2_000
 """Longer queries go by POST: proxies cut long addresses."""
-LABEL_SETS_CACHED_MAX = 2_000_000
+QUERIES_KNOWN_MAX = 1_000
+"""Queries whose series are remembered; beyond, those asked longest ago are forgotten."""
 THREADED_BYTES = 65_536
 """Larger answers are decoded in a thread, so that they do not hold up the event loop."""
 
@@ -66,7 +70,7 @@ class Prometheus(Source):
         self._api = f"{str(document.url).rstrip('/')}/api/v1"
         self._http = http
         self._now_ms = now_ms
-        self._label_sets: dict[bytes, Labels] = {}
+        self._known: OrderedDict[str, KnownSeries] = OrderedDict()
         self._warnings: tuple[str, ...] = ()
 
     async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
@@ -78,9 +82,9 @@ class Prometheus(Source):
         }
         answer = await self._ask("query_range", parameters)
         if len(answer.body) > THREADED_BYTES:
-            batch = await asyncio.to_thread(self._decode, answer, start_ms, end_ms, step_ms)
+            batch = await asyncio.to_thread(self.decode, answer, query, start_ms, end_ms, step_ms)
         else:
-            batch = self._decode(answer, start_ms, end_ms, step_ms)
+            batch = self.decode(answer, query, start_ms, end_ms, step_ms)
         self._warnings = batch.warnings
         return batch
 
@@ -119,40 +123,51 @@ class Prometheus(Source):
             return await self._http.send("POST", url, form=parameters)
         return await self._http.get(url, parameters)
 
-    def _decode(self, answer: Answer, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
-        envelope = _open(answer)
-        assert envelope.data is not None
-        if envelope.data.kind != "matrix":
-            raise SourceUnavailable(f"expected a matrix, got a {envelope.data.kind}")
-        try:
-            # Native histograms come without `values`; they have no number to judge.
-            matrix = [series for series in _read_matrix(envelope.data.result) if series.values]
-            counts = [len(series.values) for series in matrix]
-            numbers = chain.from_iterable(chain.from_iterable(s.values for s in matrix))
-            samples = np.fromiter(numbers, np.float64, 2 * sum(counts)).reshape(-1, 2)
-            labels = tuple(self._label_set(bytes(series.metric)) for series in matrix)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise SourceUnavailable(f"the answer is not a Prometheus matrix: {error}") from error
+    def decode(
+        self, answer: Answer, query: str, start_ms: int, end_ms: int, step_ms: int
+    ) -> SampleBatch:
+        """The batch that an answer to `query` holds. Raises with the server's words when none."""
+        known = self._known.pop(query, None) or KnownSeries()
+        self._known[query] = known
+        if len(self._known) > QUERIES_KNOWN_MAX:
+            self._known.popitem(last=False)
+        columns = read_answer(answer.body, known) if answer.status == 200 else None
+        if columns is None or columns.kind != "matrix":
+            self._http.counters.unusual += answer.status == 200
+            columns = _read_plainly(answer)
         return SampleBatch(
-            labels=labels,
-            series=np.repeat(np.arange(len(matrix), dtype=np.int32), counts),
-            # Prometheus's decimal seconds come back as floats: 1795205148.123 is a little off.
-            timestamps_ms=np.rint(samples[:, 0] * 1000).astype(np.int64),
-            values=samples[:, 1].copy(),
+            labels=columns.labels,
+            series=columns.series,
+            timestamps_ms=columns.timestamps_ms,
+            values=columns.values,
             start_ms=start_ms,
             end_ms=end_ms,
             step_ms=step_ms,
             received_ms=self._now_ms(),
-            warnings=tuple(envelope.warnings),
+            warnings=columns.warnings,
         )
 
-    def _label_set(self, raw: bytes) -> Labels:
-        labels = self._label_sets.get(raw)
-        if labels is None:
-            if len(self._label_sets) >= LABEL_SETS_CACHED_MAX:
-                self._label_sets.clear()
-            labels = self._label_sets[raw] = Labels(_labels.decode(raw))
-        return labels
+
+def _read_plainly(answer: Answer) -> Columns:
+    """The columns of any answer, by way of the JSON library."""
+    envelope = _open(answer)
+    assert envelope.data is not None
+    if envelope.data.kind != "matrix":
+        raise SourceUnavailable(f"expected a matrix, got a {envelope.data.kind}")
+    try:
+        # Native histograms come without `values`; they have no number to judge.
+        matrix = [series for series in _read_matrix(envelope.data.result) if series.values]
+        counts = [len(series.values) for series in matrix]
+        numbers = chain.from_iterable(chain.from_iterable(s.values for s in matrix))
+        samples = np.fromiter(numbers, np.float64, 2 * sum(counts)).reshape(-1, 2)
+        labels = tuple(Labels(_labels.decode(series.metric)) for series in matrix)
+        series = np.repeat(np.arange(len(matrix), dtype=np.int32), counts)
+        # Prometheus's decimal seconds come back as floats: 1795205148.123 is a little off.
+        times = np.rint(samples[:, 0] * 1000).astype(np.int64)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SourceUnavailable(f"the answer is not a Prometheus matrix: {error}") from error
+    warnings = tuple(envelope.warnings)
+    return Columns("matrix", labels, series, times, samples[:, 1].copy(), warnings)
 
 
 def _read_matrix(result: msgspec.Raw) -> list[_Series]:

@@ -2,8 +2,8 @@
 
 import math
 
-from detectors.kernels.jit import inlined
 from models.columns import Floats
+from models.jit import inlined
 
 SCORE_MAX = 1e6
 """Scores end here, so that they stay finite whatever the input."""

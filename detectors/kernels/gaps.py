@@ -1,7 +1,7 @@
 """Steps without a sample: what stood before, and how many are missing in a row."""
 
-from detectors.kernels.jit import kernel
 from models.columns import Flags, Floats, Rows
+from models.jit import kernel
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Mean and variance that forget exponentially, by elapsed time."""
 
-from detectors.kernels.jit import inlined, kernel
 from models.columns import Rows, Times
+from models.jit import inlined, kernel
 
 VALUE_MAX = 1e150
 """A sample beyond this, whose square would not be finite, is not learned."""

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.kernels.jit import inlined, kernel
-from detectors.kernels.memory import Entries
+from models.jit import inlined, kernel
 
 REWRITE_MAX = 384
 LEAF = 64
@@ -33,6 +32,8 @@ LANES = 32
 SPARE = 16
 """Entries at the end of a row that stay +inf, for loops that look one ahead."""
 
+Entries = Any
+"""A contiguous array, float32 or float64 by the precision asked for; types cannot say which."""
 Counts = NDArray[np.int16]
 Places = NDArray[np.int32]
 

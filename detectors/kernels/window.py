@@ -8,10 +8,9 @@ window.
 
 import math
 
-from detectors.kernels.jit import inlined, kernel
-from detectors.kernels.memory import Entries
-from detectors.kernels.order import Counts, replace
+from detectors.kernels.order import Counts, Entries, replace
 from models.columns import Floats, Rows, Times
+from models.jit import inlined, kernel
 
 SINGLE_MAX = 1e37
 """Single precision learns no larger values."""

@@ -136,7 +136,7 @@ def test_health_says_what_is_wrong_without_raising(upstream):
 ).map(lambda value: json.dumps(value).encode()))  # fmt: skip
 def test_no_answer_whatever_breaks_the_decoder(body):
     with suppress(SourceUnavailable, QueryRejected):
-        DECODER._decode(Answer(200, {}, body), 0, 0, 1000)
+        DECODER.decode(Answer(200, {}, body), "up", 0, 0, 1000)
 
 
 @pytest.mark.parametrize("version", ["v2.42", "v3.5", "v3.12-lib"])
@@ -150,7 +150,8 @@ def test_every_recorded_range_answer_is_read_or_refused_as_recorded(recorded, up
         seen += 1
         response = exchange["response"]
         body = response["body"]
-        text = json.dumps(body) if response["body_kind"] == "json" else body
+        tight = {"separators": (",", ":"), "ensure_ascii": False}
+        text = json.dumps(body, **tight) if response["body_kind"] == "json" else body
         upstream.answers = [(response["status"], {}, text.encode())]
         if response["status"] == 200:
             batch = ask(upstream.url)

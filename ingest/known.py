@@ -1,0 +1,106 @@
+"""Series that earlier answers named: their labels by the very bytes that named them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.jit import kernel
+from models.labels import Labels
+from models.words import Bytes, load
+
+SERIES_MAX = 2_000_000
+ROOM_FIRST = 64
+FNV_OFFSET, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
+
+Places = NDArray[np.int64]
+
+
+class KnownSeries:
+    """The series of one query, in order of first sight; at most SERIES_MAX, then it starts afresh.
+
+    texts: every naming text, one behind the other. edges: where each begins and ends in there.
+    table: places by hash, open addressing, -1 for none; twice as many as there may be series.
+    """
+
+    def __init__(self) -> None:
+        self.labels: list[Labels] = []
+        self.texts: Bytes = np.empty(0, np.uint8)
+        self.edges: Places = np.zeros(1, np.int64)
+        self.table: Places = np.full(2 * ROOM_FIRST, -1, np.int64)
+        self._answer: tuple[Places, tuple[Labels, ...]] = (np.empty(0, np.int64), ())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def add(self, named: list[tuple[bytes, Labels]]) -> None:
+        """Know these from now on."""
+        if len(self.labels) + len(named) > SERIES_MAX:
+            self.labels.clear()
+            self.texts, self.edges = np.empty(0, np.uint8), np.zeros(1, np.int64)
+            self.table[:] = -1
+            self._answer = (np.empty(0, np.int64), ())
+        first = len(self.labels)
+        self.labels.extend(labels for _, labels in named)
+        self.texts = np.append(self.texts, np.frombuffer(b"".join(t for t, _ in named), np.uint8))
+        sizes = np.array([len(text) for text, _ in named], np.int64)
+        self.edges = np.append(self.edges, self.edges[-1] + np.cumsum(sizes))
+        if 2 * len(self.labels) > len(self.table):
+            self.table = np.full(4 * len(self.labels), -1, np.int64)
+            first = 0
+        enter(self.texts, self.edges, first, self.table)
+
+    def named(self, places: Places) -> tuple[Labels, ...]:
+        """Labels of the series at these places; the very same tuple for the same places again."""
+        if not np.array_equal(places, self._answer[0]):
+            self._answer = (places.copy(), tuple(self.labels[k] for k in places.tolist()))
+        return self._answer[1]
+
+
+@kernel
+def same(left: Bytes, right: Bytes) -> bool:
+    """Whether two texts of one length are equal."""
+    size = len(left)
+    difference = np.uint64(0)
+    if size < 8:
+        for k in range(size):
+            difference |= np.uint64(left[k] ^ right[k])
+    else:
+        for k in range(0, size - 7, 8):
+            difference |= load(left, k) ^ load(right, k)
+        difference |= load(left, size - 8) ^ load(right, size - 8)
+    return bool(difference == np.uint64(0))
+
+
+@kernel
+def hash_of(text: Bytes) -> int:
+    """FNV-1a, non-negative."""
+    value = np.uint64(FNV_OFFSET)
+    for k in range(len(text)):
+        value = (value ^ np.uint64(text[k])) * np.uint64(FNV_PRIME)
+    return int(value >> np.uint64(1))
+
+
+@kernel
+def enter(texts: Bytes, edges: Places, first: int, table: Places) -> None:
+    """Put the texts from `first` on into the table."""
+    for k in range(first, len(edges) - 1):
+        place = hash_of(texts[edges[k] : edges[k + 1]]) % len(table)
+        while table[place] >= 0:
+            place = (place + 1) % len(table)
+        table[place] = k
+
+
+@kernel
+def find(text: Bytes, guess: int, texts: Bytes, edges: Places, table: Places) -> int:
+    """The place of `text`, looked for at `guess` first; -1 when it is not known."""
+    size = len(text)
+    if 0 <= guess < len(edges) - 1:
+        begin = edges[guess]
+        if edges[guess + 1] - begin == size and same(text, texts[begin : begin + size]):
+            return guess
+    place = hash_of(text) % len(table)
+    while table[place] >= 0:
+        k = table[place]
+        if edges[k + 1] - edges[k] == size and same(text, texts[edges[k] : edges[k + 1]]):
+            return int(k)
+        place = (place + 1) % len(table)
+    return -1
