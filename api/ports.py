@@ -65,7 +65,7 @@ class Feed(Protocol):
 class Page(Protocol):
     """A page in text exposition format."""
 
-    async def render(self) -> bytes: ...
+    async def render(self) -> bytes | memoryview: ...
 
 
 @dataclass(frozen=True, slots=True)

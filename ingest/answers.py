@@ -166,7 +166,7 @@ def _read_time(content: Bytes, at: int) -> tuple[int, int]:
         decimals = at - first
         if not 1 <= decimals <= 3:
             return -1, 0
-    total = int(digits)
+    total = np.int64(digits)
     for _ in range(3 - decimals):
         total *= 10
     return at, -total if negative else total

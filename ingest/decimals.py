@@ -108,7 +108,7 @@ def _nearest(digits: np.uint64, exponent: int) -> Any:
     top = upper >> np.uint64(63)
     dropped = top + np.uint64(9)
     mantissa = upper >> dropped
-    binary = ((217706 * exponent) >> 16) + 63 + int(top) - shift + 1023
+    binary = ((217706 * exponent) >> 16) + 63 + np.int64(top) - shift + 1023
     if binary <= 0 or binary >= 2046:
         return none
     # Halfway between two doubles: to the even one.

@@ -1,15 +1,18 @@
 """`/metrics/scores`: the newest score and band of every series, for Prometheus to scrape."""
 
 import asyncio
-from itertools import compress
+import math
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from aiops.shard import Judged
-from aiops.sinks.base import FAMILIES, OutputSeries, output_columns
-from models.columns import Floats
+from aiops.sinks.base import FAMILIES, OutputSeries, Packed, output_columns
+from aiops.sinks.decimals import TEXT_MAX, write_decimal
+from models.columns import Floats, Rows
+from models.jit import borrow, kernel
 from models.labels import quote
+from models.words import Bytes, copy
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = {
@@ -19,6 +22,10 @@ _HELP = {
     "yhat_lower": "Lower edge of the band.",
     "yhat_upper": "Upper edge of the band.",
 }
+_NAMES = tuple(np.frombuffer(family.encode() + bytes(8), np.uint8) for family in FAMILIES)
+"""Eight bytes longer than they are, for they are copied eight at a time."""
+_NAME_MAX = max(len(name) for name in _NAMES)
+_INFINITE = np.frombuffer(b"+Inf-Inf", np.uint8)
 
 
 class _Page:
@@ -34,9 +41,7 @@ class _Page:
         if lacking > 0:
             more = np.full((len(FAMILIES), 2 * lacking), np.nan)
             self.newest = np.concatenate([self.newest, more], axis=1)
-        # In order of time: the newest sample of a row is written last.
-        live = judged.live
-        self.newest[:, judged.rows.rows[live]] = output_columns(judged)[:, live]
+        _keep(judged.rows.rows, judged.live, output_columns(judged), self.newest)
         self.series.end(judged)
         shown = [row for row in judged.quiet if row < self.newest.shape[1]]
         self.newest[:, shown] = np.nan
@@ -56,33 +61,68 @@ class Exporter:
         """Show this detector's series no more."""
         self._pages.pop(detector, None)
 
-    async def render(self) -> bytes:
+    async def render(self) -> memoryview:
         """The page in text exposition format 0.0.4."""
-        pages = [(dict(p.series.encoded), p.newest.copy()) for p in self._pages.values()]
+        pages = [(p.series.packed(), p.newest.copy()) for p in self._pages.values()]
         return await asyncio.to_thread(_render, pages)
 
 
 def _encode(labels: dict[str, str]) -> tuple[bytes, ...]:
     inner = ",".join(f"{name}={quote(value)}" for name, value in sorted(labels.items()))
-    return tuple(f"\n{family}{{{inner}}} ".encode() for family in FAMILIES)
+    return (f"{{{inner}}} ".encode(),)
 
 
-def _render(pages: list[tuple[dict[int, tuple[bytes, ...]], Floats]]) -> bytes:
-    parts: list[bytes] = []
+def _render(pages: list[tuple[Packed, Floats]]) -> memoryview:
+    per_family = [
+        len(packed.texts) + len(packed.rows) * (_NAME_MAX + TEXT_MAX) for packed, _ in pages
+    ]
+    text = np.empty(len(FAMILIES) * (sum(per_family) + 200), np.uint8)
+    at = 0
     for index, family in enumerate(FAMILIES):
-        start = "\n" if parts else ""
-        parts.append(f"{start}# HELP {family} {_HELP[family]}\n# TYPE {family} gauge".encode())
-        for encoded, newest in pages:
-            rows = np.fromiter(encoded, np.int64, len(encoded))
-            values = newest[index, rows]
-            there = ~np.isnan(values)
-            prefixes = [prefixes[index] for prefixes in encoded.values()]
-            # One call writes all numbers, each as short as it can be read back from.
-            numbers = msgspec.json.encode(values[there].tolist())[1:-1].split(b",")
-            for k in np.flatnonzero(np.isinf(values[there])).tolist():
-                numbers[k] = b"+Inf" if values[there][k] > 0 else b"-Inf"
-            lines = [b""] * (2 * int(there.sum()))
-            lines[0::2] = compress(prefixes, there.tolist())
-            lines[1::2] = numbers if lines else []
-            parts.extend(lines)
-    return b"".join(parts) + b"\n"
+        head = f"# HELP {family} {_HELP[family]}\n# TYPE {family} gauge\n".encode()
+        text[at : at + len(head)] = np.frombuffer(head, np.uint8)
+        at += len(head)
+        for packed, newest in pages:
+            values = newest[index, packed.rows]
+            words = values.view(np.uint64)
+            at = _write(text, at, _NAMES[index], packed.texts, packed.edges, values, words)
+    return text[:at].data
+
+
+@kernel
+def _keep(rows: Rows, live: NDArray[np.bool_], columns: Floats, newest: Floats) -> None:
+    """In order of time: the newest sample of a row is written last."""
+    for family in range(len(columns)):
+        column, kept = columns[family], newest[family]
+        for i in range(len(rows)):
+            kept[rows[i]] = column[i] if live[i] else kept[rows[i]]
+
+
+@kernel
+def _write(
+    text: Bytes,
+    at: int,
+    name: Bytes,
+    labels: Bytes,
+    edges: NDArray[np.int64],
+    values: Floats,
+    words: NDArray[np.uint64],
+) -> int:
+    """Write one family's lines from `at` on, a series each; where they end. NaN is left out."""
+    text, name, labels, edges = borrow(text), borrow(name), borrow(labels), borrow(edges)
+    values, words = borrow(values), borrow(words)
+    for k in range(len(values)):
+        value = float(values[k])
+        if math.isnan(value):
+            continue
+        at = copy(text, at, name, 0, len(name) - 8)
+        at = copy(text, at, labels, edges[k], edges[k + 1] - edges[k])
+        if abs(value) == math.inf:
+            for letter in range(4):
+                text[at + letter] = _INFINITE[letter if value > 0 else 4 + letter]
+            at += 4
+        else:
+            at = write_decimal(text, at, value, words[k])
+        text[at] = 10
+        at += 1
+    return at

@@ -3,6 +3,17 @@
 Source: prometheus/prompb types.proto and remote.proto, remote-write specification 1.0.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns import STALE_BITS, Rows
+from models.jit import borrow, kernel
+from models.words import Bytes
+
+Words = NDArray[np.uint64]
+
+ABSOLUTE, INFINITE = np.uint64((1 << 63) - 1), np.uint64(0x7FF0000000000000)
+MARKER = np.uint64(STALE_BITS)
 _LABELS, _SAMPLES, _TIMESERIES, _VALUE = b"\x0a", b"\x12", b"\x0a", b"\x09"
 _TIMESTAMP = b"\x10"
 TIMESTAMP_BYTES = 6
@@ -54,6 +65,35 @@ def encode_tail(timestamp_ms: int) -> bytes:
     groups = [timestamp_ms >> 7 * k & 0x7F | 0x80 for k in range(TIMESTAMP_BYTES)]
     groups[-1] &= 0x7F
     return _TIMESTAMP + bytes(groups)
+
+
+@kernel
+def write_samples(
+    body: Bytes, places: Rows, words: Words, texts: Bytes, edges: NDArray[np.int64], tail: Bytes
+) -> tuple[int, int]:
+    """Write a sample of each output series that has one; where they end, and how many.
+
+    places: (n,) whose samples. words: (parts, n) their values' bits; a NaN that is no stale marker
+    is nothing to send. texts, edges: the heads, part by part of each place.
+    """
+    body, texts, edges, tail = borrow(body), borrow(texts), borrow(edges), borrow(tail)
+    at = samples = 0
+    parts = len(words)
+    for i in range(len(places)):
+        for part in range(parts):
+            word = words[part, i]
+            if word & ABSOLUTE > INFINITE and word != MARKER:
+                continue
+            k = places[i] * parts + part
+            size = edges[k + 1] - edges[k]
+            body[at : at + size] = texts[edges[k] : edges[k + 1]]
+            at += size
+            for byte in range(8):
+                body[at + byte] = np.uint8((word >> np.uint64(8 * byte)) & np.uint64(0xFF))
+            body[at + 8 : at + 8 + len(tail)] = tail
+            at += 8 + len(tail)
+            samples += 1
+    return at, samples
 
 
 def _text(tag: bytes, text: str) -> bytes:

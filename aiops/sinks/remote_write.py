@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import compress
 from typing import Any
 
 import cramjam
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 
 from aiops.clock import Clock
 from aiops.shard import Judged
-from aiops.sinks.base import FAMILIES, OutputSeries, output_columns
-from aiops.sinks.prompb import encode_head, encode_labels, encode_tail
+from aiops.sinks.base import FAMILIES, OutputSeries, Packed, output_columns
+from aiops.sinks.prompb import encode_head, encode_labels, encode_tail, write_samples
 from ingest.http import HttpClient, retry_after_seconds
-from models.columns import STALE, Floats, is_stale
+from models.columns import STALE, Floats, Rows
 from models.errors import SourceUnavailable
 from models.labels import METRIC_NAME
 from models.settings import RemoteWriteOutput
@@ -93,9 +92,8 @@ class RemoteWrite:
         edges = [*firsts.tolist(), len(judged.rows)]
         for k, at_ms in enumerate(times.tolist()):
             if judged.live[edges[k]]:
-                rows = judged.rows.rows[edges[k] : edges[k + 1]].tolist()
-                heads = [head for row in rows for head in series.encoded[row]]
-                self._enqueue(heads, columns[:, edges[k] : edges[k + 1]].T.ravel(), at_ms)
+                here = slice(edges[k], edges[k + 1])
+                self._enqueue(series.packed(), judged.rows.rows[here], columns[:, here], at_ms)
         ended = series.end(judged)
         if judged.moment.end_ms > judged.moment.live_after_ms:
             self._mark_stale(ended, judged.moment.end_ms)
@@ -142,23 +140,33 @@ class RemoteWrite:
             self._waiting.set()
 
     def _mark_stale(self, groups: Collection[tuple[bytes, ...]], at_ms: int) -> None:
+        """Queue a stale marker for each series of these rows."""
+        marker = np.array([STALE]).tobytes() + encode_tail(at_ms)
         heads = [head for group in groups for head in group]
-        self._enqueue(heads, np.full(len(heads), STALE), at_ms)
-
-    def _enqueue(self, heads: list[bytes], values: Floats, at_ms: int) -> None:
-        """Queue one instant's samples; a NaN that is no stale marker is nothing to send."""
-        wanted = ~np.isnan(values) | is_stale(values)
-        chosen = list(compress(heads, wanted.tolist()))
-        doubles = values[wanted].astype("<f8").tobytes()
-        tail = encode_tail(at_ms)
         most = self._settings.request_samples_max
-        for first in range(0, len(chosen), most):
-            part = chosen[first : first + most]
-            pieces = [tail] * (3 * len(part))
-            pieces[0::3] = part
-            pieces[1::3] = [doubles[8 * k : 8 * k + 8] for k in range(first, first + len(part))]
-            self._queue.append(Chunk(len(part), b"".join(pieces)))
-            self.pending += len(part)
+        for first in range(0, len(heads), most):
+            part = heads[first : first + most]
+            self._put(len(part), b"".join(piece for head in part for piece in (head, marker)))
+
+    def _enqueue(self, packed: Packed, rows: Rows, columns: Floats, at_ms: int) -> None:
+        """Queue one instant's samples. columns: (5, n); NaN is nothing to send."""
+        tail = np.frombuffer(encode_tail(at_ms), np.uint8)
+        most = max(1, self._settings.request_samples_max // len(FAMILIES))
+        for first in range(0, len(rows), most):
+            part = packed.place[rows[first : first + most]]
+            words = np.ascontiguousarray(columns[:, first : first + most]).view(np.uint64)
+            sizes = packed.edges[len(FAMILIES) * (part + 1)] - packed.edges[len(FAMILIES) * part]
+            samples = len(part) * len(FAMILIES)
+            body = np.empty(int(sizes.sum()) + samples * (8 + len(tail)), np.uint8)
+            size, samples = write_samples(body, part, words, packed.texts, packed.edges, tail)
+            self._put(samples, body[:size].tobytes())
+
+    def _put(self, samples: int, body: bytes) -> None:
+        """Queue a chunk; the oldest ones go when there is no room."""
+        if samples == 0:
+            return
+        self._queue.append(Chunk(samples, body))
+        self.pending += samples
         while self._queue and self.pending > self._settings.queue_samples_max:
             lost = self._queue.popleft().samples
             self.counters.dropped += lost
