@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.anomaly import Anomaly, Close, Direction, Explanation, anomaly_id
-from models.columns import RowBatch, Rows, ScoreColumns, Times, is_stale
+from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times, is_stale
 from models.detector import Detector
+from models.jit import kernel
 from models.labels import Labels
 
 
@@ -52,6 +53,18 @@ class Moment:
     scored_ms: int
     live_after_ms: int
     end_ms: int
+
+
+@kernel
+def count_calm(rows: Rows, score: Floats, scored: Times) -> bool:
+    """Count the judged samples of each row, if none is above 1; else nothing is counted."""
+    above = 0
+    for i in range(len(score)):
+        above += score[i] > 1.0
+    if above == 0:
+        for i in range(len(score)):
+            scored[rows[i]] += score[i] <= 1.0
+    return above == 0
 
 
 class Decider:
@@ -91,6 +104,8 @@ class Decider:
     ) -> list[Anomaly]:
         """What there is to tell after this batch: anomalies opened, risen and closed, in order."""
         told: list[Anomaly] = []
+        if not self._episodes and count_calm(rows.rows, scores.score, self._scored):
+            return told
         judged = ~np.isnan(scores.score)
         with np.errstate(invalid="ignore"):
             above = scores.score > 1.0

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from detectors.base import Detector
 from detectors.catalog import kinds
 from detectors.kernels.gaps import count_missing
-from models.columns import RowBatch, Rows, ScoreColumns
+from detectors.kernels.resets import absorb
+from models.columns import Floats, RowBatch, Rows, ScoreColumns
 from models.detector import Model, Policy
 from models.durations import format_duration
 from models.errors import FieldFault, InvalidInput
@@ -54,22 +55,34 @@ class Scoring:
         parameters: dict[str, object] = asdict(self.detector.params)
         self.model = {"kind": model.kind} | parameters
         self._missed: Rows = np.zeros(0, np.int32)
+        self._last: Floats = np.zeros(0)
+        self._rises: Rows = np.zeros(0, np.int32)
+        self._lost: Floats = np.zeros(0)
 
     def grow(self, rows: int) -> None:
         """Make room for rows below `rows`."""
         self.detector.grow(rows)
-        self._missed = np.append(self._missed, np.zeros(max(0, rows - len(self._missed)), np.int32))
+        more = max(0, rows - len(self._missed))
+        if more:
+            self._missed = np.append(self._missed, np.zeros(more, np.int32))
+            self._last = np.append(self._last, np.zeros(more))
+            self._rises = np.append(self._rises, np.zeros(more, np.int32))
+            self._lost = np.append(self._lost, np.zeros(more))
 
     def forget(self, rows: Rows) -> None:
         """Make these rows as if they had never seen a sample."""
         self.detector.forget(rows)
-        self._missed[rows] = 0
+        for array in (self._missed, self._last, self._rises, self._lost):
+            array[rows] = 0
 
     def step(self, rows: RowBatch) -> ScoreColumns:
         """Score, then learn; the score is what the policy lets through."""
-        scores = self.detector.step(rows)
-        score = scores.score
+        scores = self._judge(rows)
         policy = self.policy
+        least_matters = policy.min_deviation > 0 or policy.min_relative_deviation > 0
+        if policy.direction == "both" and not least_matters and policy.missing != "alert":
+            return scores
+        score = scores.score
         # A stale marker is a signalling NaN, with which arithmetic is "invalid".
         with np.errstate(invalid="ignore"):
             deviation = rows.values - scores.expected
@@ -77,7 +90,7 @@ class Scoring:
                 score = np.where(deviation < 0, 0.0, score)
             elif policy.direction == "below":
                 score = np.where(deviation > 0, 0.0, score)
-            if policy.min_deviation > 0 or policy.min_relative_deviation > 0:
+            if least_matters:
                 least = np.maximum(
                     policy.min_deviation, policy.min_relative_deviation * np.abs(scores.expected)
                 )
@@ -90,10 +103,26 @@ class Scoring:
             score = np.where(rows.missing, missed, score)
         return replace(scores, score=score)
 
+    def _judge(self, rows: RowBatch) -> ScoreColumns:
+        """The detector's answer; a counter that started again is shown to it as if it went on."""
+        if not self.detector.learns:
+            return self.detector.step(rows)
+        added = np.empty(len(rows))
+        if not absorb(rows.rows, rows.values, self._last, self._rises, self._lost, added):
+            return self.detector.step(rows)
+        with np.errstate(invalid="ignore"):
+            scores = self.detector.step(replace(rows, values=rows.values + added))
+            return ScoreColumns(
+                scores.score, scores.expected - added, scores.lower - added, scores.upper - added
+            )
+
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs."""
         return {f"model/{k}": v for k, v in self.detector.state().items()} | {
-            "missed": self._missed.copy()
+            "missed": self._missed.copy(),
+            "last": self._last.copy(),
+            "rises": self._rises.copy(),
+            "lost": self._lost.copy(),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -102,6 +131,9 @@ class Scoring:
         own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         self.detector.restore(own)
         self._missed = state["missed"].copy()
+        self._last, self._rises, self._lost = (
+            state[name].copy() for name in ("last", "rises", "lost")
+        )
 
 
 def _sentence(message: str) -> str:

@@ -72,6 +72,7 @@ class Threshold(Detector):
     """
 
     kind: ClassVar[str] = "threshold"
+    learns: ClassVar[bool] = False
     Params = ThresholdParams
 
     def fields(self) -> tuple[Field, ...]:

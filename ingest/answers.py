@@ -7,6 +7,7 @@ one; tests fuzz the two against each other.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -150,7 +151,7 @@ def _object_end(content: Bytes, at: int) -> int:
 
 
 @inlined
-def _read_time(content: Bytes, at: int) -> tuple[int, int]:
+def _read_time(content: Bytes, at: int) -> tuple[int, Any]:
     """Where Unix seconds with at most three decimals end, -1 if nowhere, and their milliseconds."""
     negative = at < len(content) and content[at] == 45
     at += negative

@@ -1,5 +1,7 @@
 """Doubles to the shortest decimal text that reads back as the same double."""
 
+from typing import Any
+
 import numpy as np
 
 from models.jit import inlined
@@ -20,11 +22,10 @@ def _tens() -> tuple[Bytes, Bytes]:
     for k in range(POWER_MIN, POWER_MAX + 1):
         over, under = (10**k, 1) if k >= 0 else (1, 10**-k)
         shift = over.bit_length() - under.bit_length() - 128
-        while True:
-            scaled = over << max(-shift, 0)
-            power = -(-scaled // (under << max(shift, 0)))
-            if power.bit_length() == 128:
-                break
+        power = 0
+        while power.bit_length() != 128:
+            scaled, unit = over << abs(min(shift, 0)), under << abs(max(shift, 0))
+            power = -(-scaled // unit)
             shift += power.bit_length() - 128
         high.append(power >> 64)
         low.append(power & (1 << 64) - 1)
@@ -35,7 +36,7 @@ TENS_HIGH, TENS_LOW = _tens()
 
 
 @inlined
-def _scaled(place: int, number: np.uint64) -> np.uint64:
+def _scaled(place: int, number: np.uint64) -> Any:
     """number · 10^k without its lower 128 bits; the last bit says whether they were not 0."""
     upper, lower = TENS_HIGH[place], TENS_LOW[place]
     middle = upper * number
@@ -46,7 +47,7 @@ def _scaled(place: int, number: np.uint64) -> np.uint64:
 
 
 @inlined
-def shortest(bits: np.uint64) -> tuple[np.uint64, int]:
+def shortest(bits: np.uint64) -> tuple[np.uint64, Any]:
     """Digits and exponent of the shortest decimal in the interval of a finite, positive double.
 
     Giulietti, The Schubfach way to render doubles, 2020, figure 4; the same names.
@@ -92,11 +93,11 @@ def _eight_digits(number: np.uint64) -> np.uint64:
 
 
 @inlined
-def write_decimal(text: Bytes, at: int, value: float, bits: np.uint64) -> int:
+def write_decimal(text: Bytes, at: int, value: float, bits: np.uint64) -> Any:
     """Write a finite double at `at`, where TEXT_MAX bytes are free; where it ends.
 
-    at: 8 or more, for eight bytes are written at a time. bits: those of `value`. Numbers whose first digit is between 1e-5 and 1e15 are written plainly,
-    others like 1.5e+20.
+    at: 8 or more, for eight bytes are written at a time. bits: those of `value`. Numbers whose
+    first digit is between 1e-5 and 1e15 are written plainly, others like 1.5e+20.
     """
     if bits >> np.uint64(63) != np.uint64(0):
         text[at] = MINUS
@@ -116,7 +117,7 @@ def write_decimal(text: Bytes, at: int, value: float, bits: np.uint64) -> int:
 
 
 @inlined
-def _write_digits(text: Bytes, at: int, digits: np.uint64, ten: int) -> int:
+def _write_digits(text: Bytes, at: int, digits: np.uint64, ten: int) -> Any:
     """Write digits · 10^ten; where it ends."""
     # log10 from log2, which is right or one too small.
     count = ((64 - leading_zeros(digits)) * 1233) >> 12

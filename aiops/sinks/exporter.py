@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.shard import Judged
-from aiops.sinks.base import FAMILIES, OutputSeries, Packed, output_columns
+from aiops.sinks.base import FAMILIES, OutputSeries, Packed
 from aiops.sinks.decimals import TEXT_MAX, write_decimal
 from models.columns import Floats, Rows
 from models.jit import borrow, kernel
@@ -41,7 +41,10 @@ class _Page:
         if lacking > 0:
             more = np.full((len(FAMILIES), 2 * lacking), np.nan)
             self.newest = np.concatenate([self.newest, more], axis=1)
-        _keep(judged.rows.rows, judged.live, output_columns(judged), self.newest)
+        scores = judged.scores
+        columns = (scores.score, judged.rows.values, scores.expected, scores.lower, scores.upper)
+        for column, kept in zip(columns, self.newest, strict=True):
+            _keep(judged.rows.rows, judged.live, column, kept)
         self.series.end(judged)
         shown = [row for row in judged.quiet if row < self.newest.shape[1]]
         self.newest[:, shown] = np.nan
@@ -90,12 +93,11 @@ def _render(pages: list[tuple[Packed, Floats]]) -> memoryview:
 
 
 @kernel
-def _keep(rows: Rows, live: NDArray[np.bool_], columns: Floats, newest: Floats) -> None:
+def _keep(rows: Rows, live: NDArray[np.bool_], column: Floats, kept: Floats) -> None:
     """In order of time: the newest sample of a row is written last."""
-    for family in range(len(columns)):
-        column, kept = columns[family], newest[family]
-        for i in range(len(rows)):
-            kept[rows[i]] = column[i] if live[i] else kept[rows[i]]
+    for i in range(len(rows)):
+        if live[i]:
+            kept[rows[i]] = column[i]
 
 
 @kernel

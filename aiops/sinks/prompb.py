@@ -3,6 +3,8 @@
 Source: prometheus/prompb types.proto and remote.proto, remote-write specification 1.0.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,7 +72,7 @@ def encode_tail(timestamp_ms: int) -> bytes:
 @kernel
 def write_samples(
     body: Bytes, places: Rows, words: Words, texts: Bytes, edges: NDArray[np.int64], tail: Bytes
-) -> tuple[int, int]:
+) -> tuple[Any, int]:
     """Write a sample of each output series that has one; where they end, and how many.
 
     places: (n,) whose samples. words: (parts, n) their values' bits; a NaN that is no stale marker

@@ -3,7 +3,7 @@ import pytest
 
 from aiops.shard import Shard, stream_state
 from models.errors import InvalidInput, SnapshotDamaged
-from tests.batches import STEP_MS, document, stream, window
+from tests.batches import STEP_MS, document, sample_batch, stream, window
 
 COUNT = 60
 
@@ -101,3 +101,19 @@ def test_warming_counts_series_that_have_no_judgement_yet():
     made.step(window(wavy(), 4, 30), 0)
     assert made.warming == 0
     assert document().name == "shop"
+
+
+@pytest.mark.parametrize("model", ["mad", "ewma", "zscore", "quantile", "cusum", "forecast"])
+def test_a_counter_reset_does_not_fire(model):
+    """And its band goes on around what is observed."""
+    rng = np.random.default_rng(5)
+    counter = np.cumsum(rng.uniform(90, 110, 200))
+    counter[150:] -= counter[149]
+    made = stream(model={"kind": model, "warmup": 10})
+    highest = 0.0
+    for step, value in enumerate(counter.tolist(), start=1):
+        judged = made.step(sample_batch({"a": {step * 1000: value}}, step * 1000, step * 1000), 0)
+        if step > 100:
+            highest = max(highest, float(judged.scores.score[0]))
+            assert abs(judged.scores.expected[0] - value) < 10_000
+    assert highest < 1.5
