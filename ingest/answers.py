@@ -88,7 +88,9 @@ def read_answer(body: bytes, known: KnownSeries) -> Columns | None:
     if count < 0:
         return None
     places = places[:count]
-    if not _add(content, names[:count], places, known):
+    try:
+        known.learn(content, names[:count], places, _read_labels)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     samples = int(edges[count])
     return Columns(
@@ -101,25 +103,8 @@ def read_answer(body: bytes, known: KnownSeries) -> Columns | None:
     )
 
 
-def _add(content: Bytes, names: Places, places: Places, known: KnownSeries) -> bool:
-    """Know the series not known yet; False when one's labels are not an object of texts."""
-    unknown = np.flatnonzero(places < 0)
-    if len(unknown) == 0:
-        return True
-    fresh: dict[bytes, int] = {}
-    for k in unknown.tolist():
-        fresh.setdefault(content[names[k, 0] : names[k, 1]].tobytes(), len(fresh))
-    try:
-        named = [(text, Labels(_labels.decode(text))) for text in fresh]
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    known.add(named)
-    first = len(known) - len(named)
-    if first == 0 and len(unknown) < len(places):  # It started afresh: the places found are gone.
-        return False
-    for k in unknown.tolist():
-        places[k] = first + fresh[content[names[k, 0] : names[k, 1]].tobytes()]
-    return True
+def _read_labels(text: bytes) -> Labels:
+    return Labels(_labels.decode(text))
 
 
 @inlined

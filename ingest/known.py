@@ -1,5 +1,7 @@
 """Series that earlier answers named: their labels by the very bytes that named them."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,10 @@ Places = NDArray[np.int64]
 
 
 class KnownSeries:
-    """The series of one query, in order of first sight; at most SERIES_MAX, then it starts afresh.
+    """The series of one query, in order of first sight.
+
+    When they would be more than SERIES_MAX, or an answer names none of them, they are forgotten.
+
 
     texts: every naming text, one behind the other. edges: where each begins and ends in there.
     table: places by hash, open addressing, -1 for none; twice as many as there may be series.
@@ -31,22 +36,36 @@ class KnownSeries:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def add(self, named: list[tuple[bytes, Labels]]) -> None:
-        """Know these from now on."""
-        if len(self.labels) + len(named) > SERIES_MAX:
-            self.labels.clear()
+    def learn(
+        self, content: Bytes, names: Places, places: Places, read: Callable[[bytes], Labels]
+    ) -> None:
+        """Know the series whose place is -1 from now on, and write their places.
+
+        content, names: where each series' naming text stands. read: what it says; what this raises
+        leaves everything as it was.
+        """
+        unknown = np.flatnonzero(places < 0).tolist()
+        if not unknown:
+            return
+        if len(self.labels) + len(unknown) > SERIES_MAX:
+            unknown = list(range(len(places)))
+        texts = [content[names[k, 0] : names[k, 1]].tobytes() for k in unknown]
+        named = {text: read(text) for text in texts}
+        if len(unknown) == len(places):
+            self.labels, self.table = [], np.full(2 * ROOM_FIRST, -1, np.int64)
             self.texts, self.edges = np.empty(0, np.uint8), np.zeros(1, np.int64)
-            self.table[:] = -1
             self._answer = (np.empty(0, np.int64), ())
         first = len(self.labels)
-        self.labels.extend(labels for _, labels in named)
-        self.texts = np.append(self.texts, np.frombuffer(b"".join(t for t, _ in named), np.uint8))
-        sizes = np.array([len(text) for text, _ in named], np.int64)
+        fresh = {text: first + k for k, text in enumerate(named)}
+        self.labels.extend(named.values())
+        self.texts = np.append(self.texts, np.frombuffer(b"".join(named), np.uint8))
+        sizes = np.fromiter(map(len, named), np.int64, len(named))
         self.edges = np.append(self.edges, self.edges[-1] + np.cumsum(sizes))
         if 2 * len(self.labels) > len(self.table):
             self.table = np.full(4 * len(self.labels), -1, np.int64)
             first = 0
         enter(self.texts, self.edges, first, self.table)
+        places[unknown] = [fresh[text] for text in texts]
 
     def named(self, places: Places) -> tuple[Labels, ...]:
         """Labels of the series at these places; the very same tuple for the same places again."""

@@ -3,9 +3,12 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.jit import inlined
 from models.words import Bytes, leading_zeros, load, multiply_high, store
+
+Words = NDArray[np.uint64]
 
 POWER_MIN, POWER_MAX = -293, 325
 TEXT_MAX = 32
@@ -16,7 +19,7 @@ PLAIN_BELOW, PLAIN_ABOVE = -5, 16
 """Powers of ten of the first digit between which a number is written without an exponent."""
 
 
-def _tens() -> tuple[Bytes, Bytes]:
+def _tens() -> tuple[Words, Words]:
     """High and low words of 10^k, normalised to 128 bits and rounded up, from POWER_MIN on."""
     high, low = [], []
     for k in range(POWER_MIN, POWER_MAX + 1):
@@ -54,9 +57,9 @@ def shortest(bits: np.uint64) -> tuple[np.uint64, Any]:
     """
     one, two, four = np.uint64(1), np.uint64(2), np.uint64(4)
     fraction = bits & np.uint64((1 << 52) - 1)
-    binary = np.int64(bits >> np.uint64(52))
+    binary: Any = np.int64(bits >> np.uint64(52))
     c = fraction | np.uint64(1 << 52) if binary > 0 else fraction
-    q = max(binary, 1) - 1075
+    q = (binary if binary > 1 else 1) - 1075
     closer = fraction == np.uint64(0) and binary > 1
     odd = c & one
     k = (q * 1262611 - (524031 if closer else 0)) >> 22

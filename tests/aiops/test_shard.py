@@ -103,7 +103,7 @@ def test_warming_counts_series_that_have_no_judgement_yet():
     assert document().name == "shop"
 
 
-@pytest.mark.parametrize("model", ["mad", "ewma", "zscore", "quantile", "cusum", "forecast"])
+@pytest.mark.parametrize("model", ["mad", "ewma", "zscore", "quantile", "forecast"])
 def test_a_counter_reset_does_not_fire(model):
     """And its band goes on around what is observed."""
     rng = np.random.default_rng(5)
