@@ -80,7 +80,8 @@ def _step(
     out, all_entries = borrow(out), borrow(all_entries)
     score, expected, lower, upper = out[0], out[1], out[2], out[3]
     spare = np.empty(all_entries.shape[1], all_entries.dtype)
-    ring, newest, count, offset = borrow(ring), borrow(newest), borrow(count), borrow(offset)
+    rows, values, ring, newest = borrow(rows), borrow(values), borrow(ring), borrow(newest)
+    count, offset = borrow(count), borrow(offset)
     for tick in range(len(edges) - 1):
         now = int(timestamps_ms[edges[tick]]) // step_ms
         home = now % len(ring)

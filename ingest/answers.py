@@ -31,6 +31,7 @@ HEADS = tuple(
     (kind, b'{"status":"success","data":{"resultType":"%s","result":[' % kind.encode())
     for kind in ("vector", "matrix")
 )
+FULL = -2
 END, MORE = b"]}}", b']},"'
 
 
@@ -76,15 +77,19 @@ def read_answer(body: bytes, known: KnownSeries) -> Columns | None:
     if end < 0:
         return None
     content = np.frombuffer(body, np.uint8)[len(text) : end]
-    names = np.empty((len(content) // SERIES_BYTES_MIN + 1, 2), np.int64)
-    places = np.empty(len(names), np.int64)
-    edges = np.empty(len(names) + 1, np.int64)
-    times = np.empty(len(content) // SAMPLE_BYTES_MIN + 1, np.int64)
-    values = np.empty(len(times), np.float64)
-    count = _read(
-        content, kind == "matrix", known.texts, known.edges, known.table,
-        names, places, edges, times, values, values.view(np.uint64),
-    )  # fmt: skip
+    # Room for what answers usually hold; one of tiny parts asks again with room for the most.
+    count = FULL
+    for series_bytes, sample_bytes in ((64, 24), (SERIES_BYTES_MIN, SAMPLE_BYTES_MIN)):
+        if count == FULL:
+            names = np.empty((len(content) // series_bytes + 1, 2), np.int64)
+            places = np.empty(len(names), np.int64)
+            edges = np.empty(len(names) + 1, np.int64)
+            times = np.empty(len(content) // sample_bytes + 1, np.int64)
+            values = np.empty(len(times), np.float64)
+            count = _read(
+                content, kind == "matrix", known.texts, known.edges, known.table,
+                names, places, edges, times, values, values.view(np.uint64),
+            )  # fmt: skip
     if count < 0:
         return None
     places = places[:count]
@@ -209,7 +214,8 @@ def _read(
     values: Floats,
     words: Words,
 ) -> int:
-    """Read all series; how many there are, -1 when something is not as Prometheus writes it.
+    """Read all series; how many there are, -1 when something is not as Prometheus writes it, FULL
+    when the arrays are too small.
 
     content: what stands between the brackets of `result`. names: (series, 2), where each series'
     labels begin and end. places: where it is known, -1 where not. edges: (series + 1,), where its
@@ -225,6 +231,8 @@ def _read(
             if content[at] != COMMA:
                 return -1
             at += 1
+        if count == len(places):
+            return FULL
         if not _stands(content, at, METRIC):
             return -1
         at += len(METRIC)
@@ -248,6 +256,8 @@ def _read(
             return -1
         at = end + len(key)
         while True:
+            if samples == len(times):
+                return FULL
             at = _read_sample(content, at, samples, times, values, words)
             if at < 0 or at >= len(content):
                 return -1

@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.answers import Columns
 from ingest.decimals import Words
-from ingest.known import KnownSeries, Places, find
+from ingest.known import KnownSeries, Places, find, same
 from models.columns import Times
 from models.errors import FieldFault, InvalidInput
 from models.jit import borrow, inlined, kernel
@@ -21,11 +21,11 @@ from models.labels import Labels
 from models.words import Bytes, load
 
 BODY_BYTES_MAX = 64 * 2**20
-SERIES_BYTES_MIN, SAMPLE_BYTES_MIN = 4, 4
 VARINT, DOUBLE, TEXT, WORD = 0, 1, 2, 5
 SERIES = LABEL = 1
 SAMPLE = 2
-MALFORMED, DISORDERED = -1, -2
+LABEL_KEY = LABEL << 3 | TEXT
+MALFORMED, DISORDERED, FULL = -1, -2, -3
 
 
 def read_body(body: bytes, known: KnownSeries) -> Columns:
@@ -37,23 +37,27 @@ def read_body(body: bytes, known: KnownSeries) -> Columns:
     try:
         if cramjam.snappy.decompress_raw_len(body) > BODY_BYTES_MAX:
             raise _refused(f"larger than {BODY_BYTES_MAX >> 20} MiB uncompressed")
-        raw = bytes(cramjam.snappy.decompress_raw(body))
+        raw = cramjam.snappy.decompress_raw(body)
     except cramjam.DecompressionError as error:
         raise _refused(f"not compressed with snappy's block format: {error}") from error
     content = np.frombuffer(raw, np.uint8)
-    names = np.empty((len(raw) // SERIES_BYTES_MIN + 1, 2), np.int64)
-    places = np.empty(len(names), np.int64)
-    edges = np.empty(len(names) + 1, np.int64)
-    times = np.empty(len(raw) // SAMPLE_BYTES_MIN + 1, np.int64)
-    values = np.empty(len(times), np.float64)
-    count = _scan(
-        content, known.texts, known.edges, known.table,
-        names, places, edges, times, values.view(np.uint64),
-    )  # fmt: skip
+    # Room for what bodies usually hold; one of tiny parts asks again with room for the most.
+    count = FULL
+    for series_bytes, sample_bytes in ((64, 32), (2, 2)):
+        if count == FULL:
+            names = np.empty((len(content) // series_bytes + 1, 2), np.int64)
+            places = np.empty(len(names), np.int64)
+            edges = np.empty(len(names) + 1, np.int64)
+            times = np.empty(len(content) // sample_bytes + 1, np.int64)
+            values = np.empty(len(times), np.float64)
+            count = _scan(
+                content, known.texts, known.edges, known.table,
+                names, places, edges, times, values.view(np.uint64),
+            )  # fmt: skip
     if count == MALFORMED:
         raise _refused("not a WriteRequest")
     if count == DISORDERED:
-        return _read_plainly(raw)
+        return _read_plainly(bytes(raw))
     places = places[:count]
     known.learn(content, names[:count], places, lambda text: _labels(_fields(text)))
     samples = int(edges[count])
@@ -130,14 +134,14 @@ def _refused(why: str) -> InvalidInput:
 @inlined
 def _varint(text: Bytes, at: int, end: int) -> tuple[int, np.uint64]:
     """Where the number that begins at `at` ends, -1 when it does not, and what it is."""
-    value = np.uint64(0)
-    for k in range(10):
-        if at + k >= end:
-            break
-        byte = np.uint64(text[at + k])
-        value |= (byte & np.uint64(0x7F)) << np.uint64(7 * k)
+    value, shift = np.uint64(0), np.uint64(0)
+    while at < end and shift < np.uint64(70):
+        byte = np.uint64(text[at])
+        at += 1
+        value |= (byte & np.uint64(0x7F)) << shift
+        shift += np.uint64(7)
         if byte < np.uint64(0x80):
-            return at + k + 1, value
+            return at, value
     return -1, value
 
 
@@ -159,58 +163,57 @@ def _field(text: Bytes, at: int, end: int, kind: Any) -> tuple[Any, int, np.uint
     return -1, 0, np.uint64(0)
 
 
-@kernel
-def _scan_sample(text: Bytes, at: int, end: int) -> tuple[int, np.uint64, np.uint64]:
-    """0 for a sample from `at` to `end`, its timestamp and its value's bits; else MALFORMED."""
+@inlined
+def _scan_sample(text: Bytes, at: int, end: int) -> tuple[bool, np.uint64, np.uint64]:
+    """Whether there is a sample from `at` to `end`, its timestamp and its value's bits."""
     moment, bits = np.uint64(0), np.uint64(0)
-    while at < end:
+    while 0 <= at < end:
         at, key = _varint(text, at, end)
-        if at < 0:
-            return MALFORMED, moment, bits
         number, kind = np.int64(key) >> 3, np.int64(key) & 7
-        at, _, word = _field(text, at, end, kind)
-        if at < 0 or number == 0:
-            return MALFORMED, moment, bits
-        if (number == 1 and kind != DOUBLE) or (number == 2 and kind != VARINT):
-            return MALFORMED, moment, bits
+        wrong = at < 0 or number == 0
+        wrong |= (number == 1 and kind != DOUBLE) or (number == SAMPLE and kind != VARINT)
+        at, _, word = _field(text, at, end, -1 if wrong else kind)
         if number == 1:
             bits = word
-        elif number == 2:
+        elif number == SAMPLE:
             moment = word
-    return 0, moment, bits
+    return at == end, moment, bits
 
 
 @kernel
-def _scan_series(
-    text: Bytes, at: int, end: int, name: Places, samples: int, times: Times, words: Words
-) -> int:
-    """Read a series from `at` to `end`: where its labels begin and end into `name`, its samples
-    from place `samples` on; how many there are then, or MALFORMED or DISORDERED."""
-    name[0] = name[1] = at
-    others = False
+def _scan_samples(text: Bytes, at: int, end: int, samples: int, times: Times, words: Words) -> int:
+    """Read what follows a series' labels, its samples from place `samples` on; how many there are
+    then, or MALFORMED, DISORDERED or FULL."""
     while at < end:
         at, key = _varint(text, at, end)
-        if at < 0:
-            return MALFORMED
         number, kind = np.int64(key) >> 3, np.int64(key) & 7
-        stop, begin, _ = _field(text, at, end, kind)
+        stop, begin, _ = _field(text, at, end, kind if at > 0 else -1)
         if stop < 0 or number == 0 or (number <= SAMPLE and kind != TEXT):
             return MALFORMED
         if number == LABEL:
-            if others:
-                return DISORDERED
-            name[1] = stop
-        else:
-            others = True
+            return DISORDERED
         if number == SAMPLE:
-            wrong, moment, bits = _scan_sample(text, begin, stop)
-            if wrong:
+            right, moment, bits = _scan_sample(text, begin, stop)
+            if not right:
                 return MALFORMED
+            if samples == len(times):
+                return FULL
             times[samples] = np.int64(moment)
             words[samples] = bits
             samples += 1
         at = stop
     return samples
+
+
+@kernel
+def _labels_end(text: Bytes, at: int, end: int) -> Any:
+    """Where the labels of a series that begins at `at` end; MALFORMED when they run out of it."""
+    while at < end and text[at] == LABEL_KEY:
+        begin, size = _varint(text, at + 1, end)
+        if begin < 0 or size > np.uint64(end - begin):
+            return MALFORMED
+        at = begin + np.int64(size)
+    return at
 
 
 @kernel
@@ -225,7 +228,7 @@ def _scan(
     times: Times,
     words: Words,
 ) -> int:
-    """Read a WriteRequest; how many series it has, or MALFORMED or DISORDERED.
+    """Read a WriteRequest; how many series it has, or MALFORMED, DISORDERED or FULL.
 
     The arrays are those of `answers.py`. A series is looked for after the one before it.
     """
@@ -242,12 +245,26 @@ def _scan(
         if stop < 0 or number == 0 or (number == SERIES and kind != TEXT):
             return MALFORMED
         if number == SERIES:
-            samples = _scan_series(text, begin, stop, names[count], samples, times, words)
+            if count == len(places):
+                return FULL
+            middle = -1
+            if guess < len(known_edges) - 1:
+                size = known_edges[guess + 1] - known_edges[guess]
+                name = known_texts[known_edges[guess] : known_edges[guess] + size]
+                if begin + size <= stop and same(text[begin : begin + size], name):
+                    middle = begin + size
+            if middle < 0 or (middle < stop and text[middle] == LABEL_KEY):
+                middle = _labels_end(text, begin, stop)
+                if middle < 0:
+                    return MALFORMED
+                places[count] = find(text[begin:middle], -1, known_texts, known_edges, table)
+            else:
+                places[count] = guess
+            names[count, 0], names[count, 1] = begin, middle
+            guess = (places[count] if places[count] >= 0 else guess) + 1
+            samples = _scan_samples(text, middle, stop, samples, times, words)
             if samples < 0:
                 return samples
-            name = text[names[count, 0] : names[count, 1]]
-            places[count] = find(name, guess, known_texts, known_edges, table)
-            guess = (places[count] if places[count] >= 0 else guess) + 1
             count += 1
             edges[count] = samples
         at = stop

@@ -142,6 +142,14 @@ def test_another_order_of_fields_is_read_too():
     assert got.timestamps_ms.tolist() == [7]
 
 
+def test_samples_without_a_field_are_zeros_however_many():
+    raw = b"\x0a\x80\x10" + b"\x12\x00" * 1024
+    got = read(raw * 3)
+    assert got.values.tolist() == [0.0] * 3072
+    assert got.timestamps_ms.tolist() == [0] * 3072
+    assert len(read(b"\x0a\x00" * 5000).labels) == 5000
+
+
 def test_stale_markers_keep_their_bits():
     got = read(encoded([({"a": "b"}, [(STALE, 1), (float("nan"), 2)])]))
     assert is_stale(got.values).tolist() == [True, False]
