@@ -52,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("file", type=Path)
     config.set_defaults(command=_check_config)
 
+    bench = commands.add_parser("bench", help="measure the kinds of models on this machine")
+    bench.add_argument("--series", type=int, default=10_000, help="default %(default)s")
+    bench.add_argument("--ticks", type=int, default=20, help="ticks measured, default %(default)s")
+    bench.add_argument("--kind", action="append", default=[], help="may be repeated; default all")
+    bench.add_argument("--json", action="store_true", help="one JSON object a line")
+    bench.set_defaults(command=_bench)
+
     watch = commands.add_parser("watch", help="show the live feed")
     watch.add_argument("--json", action="store_true", help="one JSON message a line")
     _add_client_options(watch)
@@ -134,6 +141,33 @@ def _check_config(arguments: argparse.Namespace) -> int:
         f"{arguments.file}: {len(settings.sources)} sources, {len(settings.detectors)} detectors, "
         f"{len(settings.outputs.remote_write)} outputs: good"
     )
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from aiops.bench import measure_kinds
+    from models.errors import AiopsError
+
+    if arguments.series < 1 or arguments.ticks < 1:
+        return _fail(ValueError("--series and --ticks must be at least 1"))
+    if not arguments.json:
+        print(f"{'kind':12} {'series':>9} {'ns/sample':>10} {'samples/s':>12} {'bytes/series':>13}")
+    try:
+        for pace in measure_kinds(arguments.series, arguments.kind, arguments.ticks):
+            if arguments.json:
+                own = asdict(pace) | {"samples_per_second": round(pace.samples_per_second)}
+                print(json.dumps(own), flush=True)
+            else:
+                print(
+                    f"{pace.kind:12} {pace.series:9} {pace.nanoseconds:10.1f} "
+                    f"{pace.samples_per_second:12,.0f} {pace.state_bytes:13,.0f}",
+                    flush=True,
+                )
+    except AiopsError as error:
+        return _fail(error)
     return 0
 
 

@@ -16,7 +16,7 @@ from river.stats import EWMean, EWVar
 from benchmarks.measure import Row, arguments, compare, interleave, report, timed
 from detectors.base import Detector
 from detectors.catalog import kinds
-from models.columns import Floats, RowBatch, Times
+from models.columns import Floats, RowBatch, Rows, Times
 from models.jit import kernel
 
 STEP_MS = 15_000
@@ -96,7 +96,7 @@ def _update(
     mean: Floats,
     variance: Floats,
     newest: Times,
-    count: Times,
+    count: Rows,
     o: Floats,
     p: Floats,
     q: Floats,
@@ -116,7 +116,7 @@ class Update:
     """The columns that an `ewma` step reads and writes, with next to no arithmetic."""
 
     def __init__(self, series: int) -> None:
-        self.columns = [np.ones(series) for _ in range(3)]
+        self.x, self.mean, self.variance = (np.ones(series) for _ in range(3))
         self.newest, self.count = np.zeros(series, np.int64), np.zeros(series, np.int32)
         self.rows, self.times = np.arange(series, dtype=np.int32), np.zeros(series, np.int64)
         self.tick = 0
@@ -127,7 +127,9 @@ class Update:
         self.times[:] = self.tick
         self.rows.max()
         out = np.empty((4, len(self.newest)))
-        _update(*self.columns, self.newest, self.count, *out)
+        score, expected, lower, upper = out
+        state = self.mean, self.variance, self.newest, self.count
+        _update(self.x, *state, score, expected, lower, upper)
 
 
 def against(what: str, ours: Any, peers: dict[str, Any], series: int, rounds: int) -> list[Row]:

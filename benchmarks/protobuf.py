@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (  # type: ignore[import-untyped]
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
 
 DOUBLE, INT64, TEXT, MESSAGE = 1, 3, 9, 11
 OPTIONAL, REPEATED = 1, 3
-SHAPES = {
+SHAPES: dict[str, list[tuple[str, int, int, str | None]]] = {
     "Label": [("name", 1, TEXT, None), ("value", 2, TEXT, None)],
     "Sample": [("value", 1, DOUBLE, None), ("timestamp", 2, INT64, None)],
     "TimeSeries": [("labels", 1, MESSAGE, "Label"), ("samples", 2, MESSAGE, "Sample")],

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUESTIONS = ("mad", "road")
+QUESTIONS = ("mad", "ewma", "wire", "road", "footprint")
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- benchmarks: written by `make bench` -->"
 END = "<!-- end of benchmarks -->"
@@ -36,8 +36,10 @@ def main() -> None:
         "",
         f"One core of {machine['processor']}, which copies "
         f"{machine['copy_gigabytes_per_second']} GB/s; Python {machine['python']}; "
-        f"{answers[0]['date']}; times are per sample, medians of interleaved rounds "
-        "(`python -m benchmarks.mad`, `python -m benchmarks.road`).",
+        f"{answers[0]['date']}; times are per sample (per line of a page, per start), medians of "
+        "interleaved rounds: "
+        + ", ".join(f"`python -m benchmarks.{name}`" for name in QUESTIONS)
+        + ".",
     ]
     text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)

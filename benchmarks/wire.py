@@ -9,6 +9,7 @@ answer on.
 import json
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import cramjam
 import numpy as np
@@ -54,8 +55,9 @@ def answer(kind: str, series: int, points: int) -> bytes:
     return f'{{"status":"success","data":{data}}}'.encode()
 
 
-def columns_of(result: list[dict[str, list[list[str]]]], kind: str) -> tuple[Floats, Floats]:
+def columns_of(answer: Any, kind: str) -> tuple[Floats, Floats]:
     """Times and values of parsed JSON."""
+    result = answer["data"]["result"]
     if kind == "vector":
         pairs = [series["value"] for series in result]
     else:
@@ -84,11 +86,9 @@ def race(
 def json_rows(kind: str, series: int, points: int, rounds: int) -> list[Row]:
     """A sample of a JSON answer."""
     body, known, parser = answer(kind, series, points), KnownSeries(), simdjson.Parser()
-    peers: dict[str, Callable[[], object]] = {
-        "json": lambda: columns_of(json.loads(body)["data"]["result"], kind)
-    }
+    peers: dict[str, Callable[[], object]] = {"json": lambda: columns_of(json.loads(body), kind)}
     if kind == "vector":
-        peers["pysimdjson"] = lambda: columns_of(parser.parse(body)["data"]["result"], kind)
+        peers["pysimdjson"] = lambda: columns_of(parser.parse(body), kind)
     what = f"JSON {kind}, {series} series, {points} samples each"
     return race(what, series * points, lambda: read_answer(body, known), peers, rounds)
 

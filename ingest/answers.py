@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from ingest.decimals import Words, read_decimal, read_digits
-from ingest.known import KnownSeries, Places, find, same
+from ingest.known import KnownSeries, Places, Room, find, same
 from models.columns import Floats, Rows, Times
 from models.jit import borrow, inlined, kernel
 from models.labels import Labels
@@ -77,33 +77,34 @@ def read_answer(body: bytes, known: KnownSeries) -> Columns | None:
     if end < 0:
         return None
     content = np.frombuffer(body, np.uint8)[len(text) : end]
+
+    def read(room: Room) -> int:
+        known_now = known.texts, known.edges, known.table
+        return _read(
+            content, kind == "matrix", *known_now, room.names, room.places, room.edges,
+            room.timestamps_ms, room.values, room.values.view(np.uint64),
+        )  # fmt: skip
+
     # Room for what answers usually hold; one of tiny parts asks again with room for the most.
-    count = FULL
-    for series_bytes, sample_bytes in ((64, 24), (SERIES_BYTES_MIN, SAMPLE_BYTES_MIN)):
-        if count == FULL:
-            names = np.empty((len(content) // series_bytes + 1, 2), np.int64)
-            places = np.empty(len(names), np.int64)
-            edges = np.empty(len(names) + 1, np.int64)
-            times = np.empty(len(content) // sample_bytes + 1, np.int64)
-            values = np.empty(len(times), np.float64)
-            count = _read(
-                content, kind == "matrix", known.texts, known.edges, known.table,
-                names, places, edges, times, values, values.view(np.uint64),
-            )  # fmt: skip
+    room = Room.for_bytes(len(content), 64, 24)
+    count = read(room)
+    if count == FULL:
+        room = Room.for_bytes(len(content), SERIES_BYTES_MIN, SAMPLE_BYTES_MIN)
+        count = read(room)
     if count < 0:
         return None
-    places = places[:count]
+    places = room.places[:count]
     try:
-        known.learn(content, names[:count], places, _read_labels)
+        known.learn(content, room.names, places, _read_labels)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    samples = int(edges[count])
+    samples = int(room.edges[count])
     return Columns(
         kind,
         known.named(places),
-        np.repeat(np.arange(count, dtype=np.int32), np.diff(edges[: count + 1])),
-        times[:samples],
-        values[:samples],
+        np.repeat(np.arange(count, dtype=np.int32), np.diff(room.edges[: count + 1])),
+        room.timestamps_ms[:samples],
+        room.values[:samples],
         tail.warnings,
     )
 
@@ -217,10 +218,9 @@ def _read(
     """Read all series; how many there are, -1 when something is not as Prometheus writes it, FULL
     when the arrays are too small.
 
-    content: what stands between the brackets of `result`. names: (series, 2), where each series'
-    labels begin and end. places: where it is known, -1 where not. edges: (series + 1,), where its
-    samples begin and end. The k-th series is looked for after the one that came before it: an
-    answer names them in the order of the last one.
+    content: what stands between the brackets of `result`. The arrays are those of `Room`; words:
+    the values' bits. The k-th series is looked for after the one that came before it: an answer
+    names them in the order of the last one.
     """
     content, known_texts, known_edges = borrow(content), borrow(known_texts), borrow(known_edges)
     table, times, values, words = borrow(table), borrow(times), borrow(values), borrow(words)

@@ -1,10 +1,12 @@
 """Series that earlier answers named: their labels by the very bytes that named them."""
 
 from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.columns import Floats, Times
 from models.jit import kernel
 from models.labels import Labels
 from models.words import Bytes, load
@@ -14,6 +16,32 @@ ROOM_FIRST = 64
 FNV_OFFSET, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 Places = NDArray[np.int64]
+
+
+class Room(NamedTuple):
+    """Where a kernel writes what it reads.
+
+    names: (series, 2), where each series' naming text begins and ends. places: (series,) where it
+    is known, -1 where not. edges: (series + 1,), where its samples begin and end.
+    """
+
+    names: Places
+    places: Places
+    edges: Places
+    timestamps_ms: Times
+    values: Floats
+
+    @classmethod
+    def for_bytes(cls, size: int, series_bytes: int, sample_bytes: int) -> Self:
+        """Room for what fits into `size` bytes when a series and a sample take at least these."""
+        series, samples = size // series_bytes + 1, size // sample_bytes + 1
+        return cls(
+            np.empty((series, 2), np.int64),
+            np.empty(series, np.int64),
+            np.empty(series + 1, np.int64),
+            np.empty(samples, np.int64),
+            np.empty(samples, np.float64),
+        )
 
 
 class KnownSeries:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ingest.answers import Columns
 from ingest.decimals import Words
-from ingest.known import KnownSeries, Places, find, same
+from ingest.known import KnownSeries, Places, Room, find, same
 from models.columns import Times
 from models.errors import FieldFault, InvalidInput
 from models.jit import borrow, inlined, kernel
@@ -37,36 +37,37 @@ def read_body(body: bytes, known: KnownSeries) -> Columns:
     try:
         if cramjam.snappy.decompress_raw_len(body) > BODY_BYTES_MAX:
             raise _refused(f"larger than {BODY_BYTES_MAX >> 20} MiB uncompressed")
-        raw = cramjam.snappy.decompress_raw(body)
+        raw: Any = cramjam.snappy.decompress_raw(body)
     except cramjam.DecompressionError as error:
         raise _refused(f"not compressed with snappy's block format: {error}") from error
     content = np.frombuffer(raw, np.uint8)
+
+    def scan(room: Room) -> int:
+        known_now = known.texts, known.edges, known.table
+        return _scan(
+            content, *known_now, room.names, room.places, room.edges, room.timestamps_ms,
+            room.values.view(np.uint64),
+        )  # fmt: skip
+
     # Room for what bodies usually hold; one of tiny parts asks again with room for the most.
-    count = FULL
-    for series_bytes, sample_bytes in ((64, 32), (2, 2)):
-        if count == FULL:
-            names = np.empty((len(content) // series_bytes + 1, 2), np.int64)
-            places = np.empty(len(names), np.int64)
-            edges = np.empty(len(names) + 1, np.int64)
-            times = np.empty(len(content) // sample_bytes + 1, np.int64)
-            values = np.empty(len(times), np.float64)
-            count = _scan(
-                content, known.texts, known.edges, known.table,
-                names, places, edges, times, values.view(np.uint64),
-            )  # fmt: skip
+    room = Room.for_bytes(len(content), 64, 32)
+    count = scan(room)
+    if count == FULL:
+        room = Room.for_bytes(len(content), 2, 2)
+        count = scan(room)
     if count == MALFORMED:
         raise _refused("not a WriteRequest")
     if count == DISORDERED:
         return _read_plainly(bytes(raw))
-    places = places[:count]
-    known.learn(content, names[:count], places, lambda text: _labels(_fields(text)))
-    samples = int(edges[count])
+    places = room.places[:count]
+    known.learn(content, room.names, places, lambda text: _labels(_fields(text)))
+    samples = int(room.edges[count])
     return Columns(
         "remote write",
         known.named(places),
-        np.repeat(np.arange(count, dtype=np.int32), np.diff(edges[: count + 1])),
-        times[:samples],
-        values[:samples],
+        np.repeat(np.arange(count, dtype=np.int32), np.diff(room.edges[: count + 1])),
+        room.timestamps_ms[:samples],
+        room.values[:samples],
     )
 
 
@@ -164,7 +165,7 @@ def _field(text: Bytes, at: int, end: int, kind: Any) -> tuple[Any, int, np.uint
 
 
 @inlined
-def _scan_sample(text: Bytes, at: int, end: int) -> tuple[bool, np.uint64, np.uint64]:
+def _scan_sample(text: Bytes, at: Any, end: Any) -> tuple[bool, np.uint64, np.uint64]:
     """Whether there is a sample from `at` to `end`, its timestamp and its value's bits."""
     moment, bits = np.uint64(0), np.uint64(0)
     while 0 <= at < end:
@@ -181,7 +182,7 @@ def _scan_sample(text: Bytes, at: int, end: int) -> tuple[bool, np.uint64, np.ui
 
 
 @kernel
-def _scan_samples(text: Bytes, at: int, end: int, samples: int, times: Times, words: Words) -> int:
+def _scan_samples(text: Bytes, at: Any, end: Any, samples: int, times: Times, words: Words) -> int:
     """Read what follows a series' labels, its samples from place `samples` on; how many there are
     then, or MALFORMED, DISORDERED or FULL."""
     while at < end:
@@ -206,7 +207,7 @@ def _scan_samples(text: Bytes, at: int, end: int, samples: int, times: Times, wo
 
 
 @kernel
-def _labels_end(text: Bytes, at: int, end: int) -> Any:
+def _labels_end(text: Bytes, at: Any, end: Any) -> Any:
     """Where the labels of a series that begins at `at` end; MALFORMED when they run out of it."""
     while at < end and text[at] == LABEL_KEY:
         begin, size = _varint(text, at + 1, end)
@@ -230,7 +231,8 @@ def _scan(
 ) -> int:
     """Read a WriteRequest; how many series it has, or MALFORMED, DISORDERED or FULL.
 
-    The arrays are those of `answers.py`. A series is looked for after the one before it.
+    The arrays are those of `Room`; words: the values' bits. A series is looked for after the one
+    before it.
     """
     text, known_texts, known_edges = borrow(text), borrow(known_texts), borrow(known_edges)
     table, names, times, words = borrow(table), borrow(names), borrow(times), borrow(words)

@@ -35,6 +35,25 @@ def test_a_wrong_command_says_what_there_is(arguments):
     assert "usage:" in answer.stderr
 
 
+def test_bench_measures_the_kinds_asked_for():
+    answer = aiops("bench", "--series", 50, "--ticks", 2, "--kind", "ewma", "--json")
+    pace = json.loads(answer.stdout)
+    assert (pace["kind"], pace["series"]) == ("ewma", 50)
+    assert pace["samples_per_second"] == pytest.approx(1e9 / pace["nanoseconds"], rel=1e-3)
+    assert pace["state_bytes"] == 28
+    assert "samples/s" in aiops("bench", "--series", 5, "--ticks", 1, "--kind", "mad").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--kind", "mda"), "unknown kind 'mda'"), (("--series", 0), "must be at least 1")],
+)
+def test_bench_refuses_nonsense(arguments, words):
+    answer = aiops("bench", *arguments)
+    assert answer.returncode == 1
+    assert words in answer.stderr
+
+
 def test_check_config_tells_good_from_bad(tmp_path):
     file = tmp_path / "aiops.yaml"
     file.write_text("detectors:\n  - {name: a, source: prom, query: up, model: {kind: mad}}\n")
