@@ -18,7 +18,7 @@ from detectors.mad import Mad, MadParams
 from models.columns import Floats, RowBatch
 
 STEP_MS = 15_000
-TICKS = 20
+TICKS = 5
 
 
 class Ours:
