@@ -58,6 +58,7 @@ class Scoring:
         self._last: Floats = np.zeros(0)
         self._rises: Rows = np.zeros(0, np.int32)
         self._lost: Floats = np.zeros(0)
+        self._lossy = False
 
     def grow(self, rows: int) -> None:
         """Make room for rows below `rows`."""
@@ -108,7 +109,9 @@ class Scoring:
         if not self.detector.learns:
             return self.detector.step(rows)
         added = np.empty(len(rows))
-        if not absorb(rows.rows, rows.values, self._last, self._rises, self._lost, added):
+        memory = self._last, self._rises, self._lost
+        self._lossy = absorb(rows.rows, rows.values, *memory, self._lossy, added)
+        if not self._lossy:
             return self.detector.step(rows)
         with np.errstate(invalid="ignore"):
             scores = self.detector.step(replace(rows, values=rows.values + added))
@@ -134,6 +137,7 @@ class Scoring:
         self._last, self._rises, self._lost = (
             state[name].copy() for name in ("last", "rises", "lost")
         )
+        self._lossy = bool(self._lost.any())
 
 
 def _sentence(message: str) -> str:

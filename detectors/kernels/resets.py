@@ -1,5 +1,6 @@
 """Counters that start again: their values go on as if they had not."""
 
+from detectors.kernels.moments import VALUE_MAX
 from models.columns import Floats, Rows
 from models.jit import kernel
 
@@ -11,27 +12,35 @@ RESTART = 0.5
 
 @kernel
 def absorb(
-    rows: Rows, values: Floats, last: Floats, rises: Rows, lost: Floats, added: Floats
+    rows: Rows,
+    values: Floats,
+    last: Floats,
+    rises: Rows,
+    lost: Floats,
+    lossy: bool,
+    added: Floats,
 ) -> bool:
     """Say what is to be added to each sample, so that a counter goes on where it was.
 
     last: (rows,) newest value. rises: (rows,) int32, strict rises since the last fall, up to RISES.
-    lost: (rows,) what the row's counter had reached whenever it started again. added: (n,) filled.
-    Returns whether there is anything to add. Samples of a row come in order of time.
+    lost: (rows,) what the row's counter had reached whenever it started again. lossy: whether any
+    row has lost something. added: (n,) filled when there is anything to add, which is returned.
+    Samples of a row come in order of time.
     """
-    any_lost = 0
     for i in range(len(rows)):
-        row, x = rows[i], values[i]
-        if abs(x) <= 1e150:
-            before = last[row]
-            if x > before:
-                rises[row] = min(rises[row] + 1, RISES)
-            elif x < before:
-                if rises[row] >= RISES and 0.0 <= x < RESTART * before:
-                    lost[row] += before
-                else:
-                    rises[row] = 0
-            last[row] = x
-        added[i] = lost[row]
-        any_lost += lost[row] != 0.0
-    return any_lost > 0
+        row, x = rows[i], float(values[i])
+        before, risen = float(last[row]), int(rises[row])
+        there = abs(x) <= VALUE_MAX
+        fell = x < before
+        if risen >= RISES and fell and 0.0 <= x < RESTART * before:
+            lost[row] += before
+            if not lossy:
+                added[:i] = 0.0
+                lossy = True
+        elif there:
+            risen = 0 if fell else min(risen + (x > before), RISES)
+        last[row] = x if there else before
+        rises[row] = risen
+        if lossy:
+            added[i] = lost[row]
+    return lossy

@@ -19,7 +19,7 @@ CENTER_REACH = 16.0
 CENTER_FLOOR = 1e-5
 
 
-@kernel
+@inlined
 def enter(
     rows: Rows,
     values: Floats,

@@ -5,11 +5,11 @@ from detectors.kernels.resets import absorb
 
 def added(values, cuts=()):
     last, rises, lost = np.zeros(1), np.zeros(1, np.int32), np.zeros(1)
-    out = []
+    out, lossy = [], False
     for part in np.split(np.array(values, float), cuts):
         here = np.empty(len(part))
-        absorb(np.zeros(len(part), np.int32), part, last, rises, lost, here)
-        out.append(here)
+        lossy = absorb(np.zeros(len(part), np.int32), part, last, rises, lost, lossy, here)
+        out.append(here if lossy else np.zeros(len(part)))
     return np.concatenate(out)
 
 
