@@ -27,6 +27,10 @@ def absorb(
     row has lost something. added: (n,) filled when there is anything to add, which is returned.
     Samples of a row come in order of time.
     """
+    first = rows[0] if len(rows) > 0 else 0
+    near = slice(first, first + len(rows))
+    if not lossy and _follow(rows, values, last[near], rises[near]):
+        return False
     for i in range(len(rows)):
         row, x = rows[i], float(values[i])
         before, risen = float(last[row]), int(rises[row])
@@ -44,3 +48,24 @@ def absorb(
         if lossy:
             added[i] = lost[row]
     return lossy
+
+
+@kernel
+def _follow(rows: Rows, values: Floats, last: Floats, rises: Rows) -> bool:
+    """The same for neighbouring rows of which none starts again: without a branch, so vectorised.
+
+    last, rises: of these rows. False when they are not such rows; then nothing has changed.
+    """
+    odd = len(values) - len(last)
+    for i in range(len(last)):
+        falls_far = (values[i] >= 0.0) & (values[i] < RESTART * last[i])
+        odd += (rows[i] != rows[0] + i) | ((rises[i] >= RISES) & falls_far)
+    if odd:
+        return False
+    for i in range(len(last)):
+        x, before = float(values[i]), float(last[i])
+        there = abs(x) <= VALUE_MAX
+        risen = 0 if x < before else min(rises[i] + (x > before), RISES)
+        rises[i] = risen if there else rises[i]
+        last[i] = x if there else before
+    return True

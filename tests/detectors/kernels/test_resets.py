@@ -32,3 +32,22 @@ def test_a_smooth_fall_is_no_restart():
 def test_what_carries_no_number_changes_nothing():
     values = [*range(1, 40), np.nan, np.inf, 2.0]
     assert added(values)[-1] == 39
+
+
+def test_ticks_of_neighbours_give_what_each_row_gives_alone():
+    rng = np.random.default_rng(3)
+    rows, ticks = 40, 150
+    values = np.cumsum(rng.uniform(0.5, 2.0, (ticks, rows)), axis=0)
+    values[100:, ::7] -= values[99, ::7]
+    values[:, 1::7] = rng.normal(size=(ticks, 6))
+    values[rng.random((ticks, rows)) < 0.05] = np.nan
+    last, rises, lost = np.zeros(rows), np.zeros(rows, np.int32), np.zeros(rows)
+    lossy, together = False, np.zeros((ticks, rows))
+    for tick in range(ticks):
+        here = np.zeros(rows)
+        index = np.arange(rows, dtype=np.int32)
+        lossy = absorb(index, values[tick], last, rises, lost, lossy, here)
+        together[tick] = here
+    assert lossy
+    for row in range(rows):
+        np.testing.assert_array_equal(together[:, row], added(values[:, row]))
