@@ -163,6 +163,20 @@ def test_growth_disturbs_nothing(kind, shape, seed, edge, more):
     same(np.concatenate([before, after], axis=1), run(made(kind), [first, second]))
 
 
+@pytest.mark.compiled
+@every_kind
+def test_growth_to_a_million_rows_disturbs_nothing(kind):
+    first, second = cut(mixed("random", 3), [90])
+    growing = made(kind)
+    before = run(growing, [first])
+    growing.grow(1_000_000)
+    after = run(growing, [second])
+    same(np.concatenate([before, after], axis=1), run(made(kind), [first, second]))
+    last = rows_of({999_999: stream("random", SAMPLES, 4)})
+    alone = rows_of({0: stream("random", SAMPLES, 4)})
+    same(run(growing, [last]), run(made(kind), [alone]))
+
+
 @every_kind
 def test_training_is_replay(kind):
     first, second = cut(mixed("drifting", 4), [90])
