@@ -48,7 +48,7 @@ def _sentence(error: Mapping[str, Any], record: type[BaseModel] | None) -> str:
         return message
     key = str(error["loc"][-1])
     known = set(_keys(record, tuple(error["loc"][:-1]))) if record is not None else set[str]()
-    close = get_close_matches(key, known, 1)
+    close = get_close_matches(key, known - {key}, 1)
     if close:
         return f"unknown key {key!r}; did you mean {close[0]!r}?"
     return f"unknown key {key!r}" + (f"; known: {', '.join(sorted(known))}" if known else "")
