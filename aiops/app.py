@@ -79,7 +79,7 @@ class Snapshots:
     async def take(self) -> None:
         """One now. When the disk refuses, the older ones stay and the failure is counted."""
         async with self._writing:
-            async with self._pipeline.turn:
+            async with self._pipeline.alone():
                 taken_ms = self._clock.now_ms()
                 arrays = await self._pipeline.compute(self._shard.state)
                 for remote_write in self._remote_writes:
@@ -141,6 +141,7 @@ class Engine:
             feed_log=self.feed_log,
             sinks=[self.feed, self.exporter, *self.remote_writes],
             clock=clock,
+            threads=limits.compute_threads,
         )
         self.registry = Registry(
             store=self.store,
@@ -189,7 +190,7 @@ class Engine:
         await self.registry.halt_all()
         try:
             # The batch in work goes the whole road: what it judged is told before it is saved.
-            async with asyncio.timeout(STOP_SECONDS), self.pipeline.turn:
+            async with asyncio.timeout(STOP_SECONDS), self.pipeline.alone():
                 await self.supervisor.stop_all()
         except TimeoutError:
             log.error("stopped without a last snapshot: the store refuses to take anomalies")

@@ -6,12 +6,15 @@
 Collectors read their sources and put batches into the batcher. Here each batch takes the rest of
 the road, one after another: `Stream.step` is the middle (locate, score, decide) and runs in a
 thread of its own, the GIL released inside kernels; then records are stored and everyone is told.
-Nothing calls upstream. Whoever wants to touch a stream takes its turn: `turn` is the only lock.
+With more compute threads, batches of different streams take the road side by side; a stream's own
+batches come one after another, for its reader waits for each. Nothing calls upstream. Whoever else
+wants to touch a stream waits until he is `alone`: that is the only lock.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -53,8 +56,8 @@ class Pipeline:
         feed_log: FeedLog,
         sinks: Sequence[Sink],
         clock: Clock,
+        threads: int = 1,
     ) -> None:
-        self.turn = asyncio.Lock()
         self.counters = PipelineCounters()
         self.store_error: str | None = None
         self._shard = shard
@@ -62,20 +65,41 @@ class Pipeline:
         self._feed_log = feed_log
         self._sinks = sinks
         self._clock = clock
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compute")
+        self._roads = threads
+        self._door = asyncio.Lock()
+        self._on_the_road = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     async def run(self) -> None:
         """For ever."""
-        while True:
-            async with await self._batcher.take() as delivery, self.turn:
-                name = delivery.stream.document.name
-                wanted = self._shard.streams.get(name) is delivery.stream
-                if wanted and not delivery.done.cancelled():
-                    await self._pass_on(delivery)
+        async with asyncio.TaskGroup() as roads:
+            for _ in range(self._roads):
+                roads.create_task(self._serve())
 
     async def compute(self, work: Callable[[], T]) -> T:
-        """Run `work` in the compute thread; whoever touches a stream must hold `turn`."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        """Run `work` in a compute thread; whoever touches a stream must be `alone`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """No batch is on the road meanwhile; those that come wait."""
+        async with self._door:
+            await self._empty.wait()
+            yield
+
+    @asynccontextmanager
+    async def _beside_others(self) -> AsyncIterator[None]:
+        async with self._door:
+            self._on_the_road += 1
+            self._empty.clear()
+        try:
+            yield
+        finally:
+            self._on_the_road -= 1
+            if not self._on_the_road:
+                self._empty.set()
 
     async def tell(self, anomalies: list[Anomaly]) -> None:
         """Store, then tell. Tries until the store takes them: an anomaly is never lost."""
@@ -104,8 +128,16 @@ class Pipeline:
             sink.end(detector, position_ms + 1)
 
     def close(self) -> None:
-        """Wait for the batch in work and end the compute thread."""
-        self._thread.shutdown()
+        """Wait for the batches in work and end the compute threads."""
+        self._threads.shutdown()
+
+    async def _serve(self) -> None:
+        while True:
+            async with await self._batcher.take() as delivery, self._beside_others():
+                name = delivery.stream.document.name
+                wanted = self._shard.streams.get(name) is delivery.stream
+                if wanted and not delivery.done.cancelled():
+                    await self._pass_on(delivery)
 
     async def _pass_on(self, delivery: Delivery) -> None:
         stream, batch = delivery.stream, delivery.batch

@@ -236,7 +236,7 @@ class Registry:
         document = registered.document
         stream = self._shard.streams[document.name]
         await self._halt(document.name)
-        async with self._pipeline.turn:
+        async with self._pipeline.alone():
             if stream.document.labels != document.labels or not document.enabled:
                 self._pipeline.end(document.name, stream.position_ms or 0)
             if not document.enabled:
@@ -253,7 +253,7 @@ class Registry:
     async def _replace(self, name: str, fresh: Stream | None, because: Close) -> None:
         """End a stream and whatever hangs on it; put `fresh` in its place."""
         await self._halt(name)
-        async with self._pipeline.turn:
+        async with self._pipeline.alone():
             stream = self._shard.streams.pop(name, None)
             if fresh is not None:
                 self._shard.streams[name] = fresh

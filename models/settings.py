@@ -60,6 +60,8 @@ class Limits(Record):
     """A series without a sample for this long is forgotten; at least `series_stale`."""
     queue_samples: int = Field(default=2_000_000, ge=1_000)
     """Samples that may wait between reading and scoring; reading pauses beyond it."""
+    compute_threads: int = Field(default=1, ge=1, le=256)
+    """Detectors judged side by side; more than one pays where several watch many series each."""
     feed_messages: int = Field(default=100_000, ge=100)
     """Feed messages kept for readers that come back."""
     feed_clients: int = Field(default=1_000, ge=1)

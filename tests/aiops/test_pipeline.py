@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 from aiops.batcher import Batcher, Delivery
 from aiops.clock import ManualClock
@@ -26,7 +27,7 @@ class Recorder:
 class Road:
     """A pipeline over a real store, with a clock that the test turns."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, threads=1):
         self.clock = ManualClock(1_000_000)
         self.store = Store(sqlite_url(folder))
         self.feed = Feed(self.store.feed_id, 0, queue_max=10_000, readers_max=9)
@@ -39,6 +40,7 @@ class Road:
             feed_log=FeedLog(self.feed, self.store, 10_000),
             sinks=[self.sink],
             clock=self.clock,
+            threads=threads,
         )
 
     def limit_pages(self, pages):
@@ -112,6 +114,76 @@ def test_one_streams_trouble_does_not_stop_the_others(tmp_path):
         assert good.position_ms == 1000
         road.pipeline.end("good", 1000)
         assert road.sink.ended == [("good", 1001)]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        road.close()
+
+    asyncio.run(scenario())
+
+
+class Gate:
+    """A scoring whose step waits at a barrier."""
+
+    def __init__(self, scoring, barrier):
+        self._scoring = scoring
+        self._barrier = barrier
+
+    def __getattr__(self, name):
+        return getattr(self._scoring, name)
+
+    def step(self, rows):
+        self._barrier.wait(timeout=20)
+        return self._scoring.step(rows)
+
+
+def test_with_two_threads_two_streams_are_judged_side_by_side(tmp_path):
+    async def scenario():
+        road = Road(tmp_path, threads=2)
+        streams = {name: stream(name=name) for name in ("one", "two")}
+        barrier = threading.Barrier(2)
+        for made in streams.values():
+            made.scoring = Gate(made.scoring, barrier)
+        road.shard.streams = streams
+        running = asyncio.create_task(road.pipeline.run())
+        batch = sample_batch({"a": {1000: 1.0}}, 1000, 1000)
+        await asyncio.gather(
+            *(road.batcher.put(Delivery(made, batch)) for made in streams.values())
+        )
+        assert [made.position_ms for made in streams.values()] == [1000, 1000]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        road.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_alone_meets_no_batch_on_the_road(tmp_path):
+    async def scenario():
+        road = Road(tmp_path, threads=2)
+        streams = {name: stream(name=name) for name in ("one", "two")}
+        gate = threading.Barrier(2)
+        streams["one"].scoring = Gate(streams["one"].scoring, gate)
+        road.shard.streams = streams
+        running = asyncio.create_task(road.pipeline.run())
+        batch = sample_batch({"a": {1000: 1.0}}, 1000, 1000)
+        first = asyncio.create_task(road.batcher.put(Delivery(streams["one"], batch)))
+        while not gate.n_waiting:
+            await asyncio.sleep(0.001)
+
+        async def touch():
+            async with road.pipeline.alone():
+                return [made.position_ms for made in streams.values()]
+
+        touching = asyncio.create_task(touch())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(road.batcher.put(Delivery(streams["two"], batch)))
+        await asyncio.sleep(0.05)
+        assert not touching.done()
+        assert streams["two"].position_ms is None
+        await asyncio.to_thread(gate.wait, 20)
+        assert await touching == [1000, None]
+        await asyncio.gather(first, second)
+        assert streams["two"].position_ms == 1000
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         road.close()
