@@ -106,7 +106,7 @@ class Scoring:
 
     def _judge(self, rows: RowBatch) -> ScoreColumns:
         """The detector's answer; a counter that started again is shown to it as if it went on."""
-        if not self.detector.learns:
+        if not self.detector.mends_resets:
             return self.detector.step(rows)
         added = np.empty(len(rows))
         memory = self._last, self._rises, self._lost

@@ -22,13 +22,18 @@ from drain3.masking import MaskingInstruction
 from drain3.template_miner_config import TemplateMinerConfig
 
 from benchmarks.measure import Row, compare, interleave, report, timed
+from detectors.log_rate import LogRate, LogRateParams
 from ingest.known import Places
 from ingest.templates import Templates
 from ingest.tokens import PADDING
+from models.columns import RowBatch
 from models.words import Bytes
 
 QUESTION = "log lines to templates: first lines of new ones, and speed"
 TEMPLATES_MAX = 20_000
+BUCKETS = 400
+LINES_MIN = 20
+RARITY = 0.001
 EDGE, END = r"((?<=[^A-Za-z0-9])|^)", r"((?=[^A-Za-z0-9])|$)"
 MASKS = (
     (rf"{EDGE}(([0-9a-f]{{2,}}:){{3,}}([0-9a-f]{{2,}})){END}", "ID"),
@@ -103,6 +108,33 @@ def sightings(folder: Path, out: Path | None) -> list[Row]:
                 Row(what, "drain3 + masks", "share", round(ours, 3), round(theirs, 3), ratio, 0.0)
             )
     return rows
+
+
+def alarms(folder: Path) -> Row:
+    """Share of counts that `log_rate` calls outside: templates of 20 lines or more, 400 buckets.
+
+    What is real among them nobody knows; each count is judged against the 60 before it.
+    """
+    outside = judged = 0
+    for path in with_lines(folder):
+        miner = Templates(TEMPLATES_MAX)
+        lines = pl.read_parquet(path)["content"].fill_null("").to_list()
+        places = miner.read(*pack(lines), 0)
+        templates = miner.groups()[places]
+        bucket = np.arange(len(lines)) * BUCKETS // len(lines)
+        loud = [k for k in np.unique(templates) if np.count_nonzero(templates == k) >= LINES_MIN]
+        counts = [np.bincount(bucket[templates == k], minlength=BUCKETS) for k in loud]
+        detector = LogRate(LogRateParams("60s", RARITY, 60), 1000)
+        detector.grow(len(loud))
+        rows = np.tile(np.arange(len(loud), dtype=np.int32), BUCKETS)
+        times = np.repeat(np.arange(BUCKETS) * 1000, len(loud))
+        values = np.ravel(np.array(counts, np.float64), order="F")
+        score = detector.step(RowBatch(rows, times, values, np.zeros(len(rows), np.bool_))).score
+        outside += int(np.count_nonzero(score > 1))
+        judged += int(np.count_nonzero(~np.isnan(score)))
+    share = outside / judged
+    what = f"counts of templates outside their band, of {judged}"
+    return Row(what, "asked for", "share", round(share, 5), RARITY, round(RARITY / share, 2), 0.0)
 
 
 def with_lines(folder: Path) -> list[Path]:
@@ -186,6 +218,7 @@ def main() -> None:
         if chosen.out is not None:
             chosen.out.mkdir(parents=True, exist_ok=True)
         rows += sightings(chosen.data, chosen.out)
+        rows.append(alarms(chosen.data))
         frames = [pl.read_parquet(path, columns=["content"]) for path in with_lines(chosen.data)]
         lines = pl.concat(frames)["content"].fill_null("").to_list()
     rows.append(warm(lines, 3 if chosen.quick else 5))

@@ -52,8 +52,8 @@ class Detector(ABC):
     """
 
     kind: ClassVar[str]
-    learns: ClassVar[bool] = True
-    """Whether it compares with the past; a counter that starts again is shown to it as going on."""
+    mends_resets: ClassVar[bool] = True
+    """Whether a counter that starts again is shown to it as going on."""
     Params: ClassVar[type[Any]]
 
     def __init__(self, params: Any, step_ms: int) -> None:

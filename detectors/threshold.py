@@ -72,7 +72,7 @@ class Threshold(Detector):
     """
 
     kind: ClassVar[str] = "threshold"
-    learns: ClassVar[bool] = False
+    mends_resets: ClassVar[bool] = False
     Params = ThresholdParams
 
     def fields(self) -> tuple[Field, ...]:

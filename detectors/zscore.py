@@ -9,10 +9,11 @@ import numpy as np
 from detectors.base import Field
 from detectors.kernels.band import half_width, judge
 from detectors.kernels.moments import VALUE_MAX
+from detectors.kernels.sums import moved, sum_again
 from detectors.ticks import in_ticks
 from detectors.windowed import Windowed, check_window
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
-from models.jit import inlined, kernel
+from models.jit import kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +33,6 @@ class ZscoreParams:
         check_window(self.window, self.warmup)
         if not 0.0 < self.threshold < math.inf:
             raise ValueError(f"threshold must be above 0 and finite, got {self.threshold}")
-
-
-@inlined
-def _moved(
-    center: float, total: float, squares: float, value: float, sign: int
-) -> tuple[float, float]:
-    """The sums with a value let in or, with sign -1, taken out; +inf is no value."""
-    if value == math.inf:
-        return total, squares
-    distance = value - center
-    return total + sign * distance, squares + sign * (distance * distance)
-
-
-@kernel
-def _sum_again(
-    ring: Floats, row: int, count: Rows, center: Floats, total: Floats, squares: Floats
-) -> None:
-    """Sum the window of `row` anew around its newest mean: what rounding took comes back."""
-    if count[row] > 0:
-        center[row] += float(total[row]) / int(count[row])
-    c, t, s = float(center[row]), 0.0, 0.0
-    for place in range(ring.shape[0]):
-        t, s = _moved(c, t, s, float(ring[place, row]), 1)
-    total[row] = t
-    squares[row] = s
 
 
 @kernel
@@ -95,7 +71,7 @@ def _step(
                 if count[row] == 0:
                     break
                 left = float(ring[missed % window, row])
-                t, s = _moved(c, t, s, left, -1)
+                t, s = moved(c, t, s, left, -1)
                 ring[missed % window, row] = math.inf
                 count[row] -= left < math.inf
             known = int(count[row])
@@ -113,15 +89,15 @@ def _step(
                 new = x if there else math.inf
                 if known == 0:
                     c, t, s = x, 0.0, 0.0
-                t, s = _moved(c, t, s, old, -1)
-                t, s = _moved(c, t, s, new, 1)
+                t, s = moved(c, t, s, old, -1)
+                t, s = moved(c, t, s, new, 1)
                 wraps = newest[row] // window != step // window
                 ring[place, row] = new
                 count[row] = known + (new < math.inf) - (old < math.inf)
                 newest[row] = step
                 center[row], total[row], squares[row] = c, t, s
                 if wraps:
-                    _sum_again(ring, row, count, center, total, squares)
+                    sum_again(ring, row, count, center, total, squares)
 
 
 class Zscore(Windowed):

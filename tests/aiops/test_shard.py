@@ -80,7 +80,11 @@ def test_closing_tells_why_and_only_of_what_was_open():
 @pytest.mark.parametrize(
     ("model", "pointer", "words"),
     [
-        ({"kind": "mda"}, "/model/kind", "unknown kind 'mda'; known: cusum, ewma, forecast, mad"),
+        (
+            {"kind": "mda"},
+            "/model/kind",
+            "unknown kind 'mda'; known: cusum, ewma, forecast, log_novelty",
+        ),
         ({"kind": "mad", "windw": "1h"}, "/model/windw", "nexpected keyword"),
         ({"kind": "mad", "threshold": "high"}, "/model/threshold", "valid number"),
         ({"kind": "mad", "threshold": -1}, "/model", "threshold must be above 0"),
