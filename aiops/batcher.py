@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from aiops.shard import Stream
-from models.columns import SampleBatch
+from models.columns import Batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class Delivery:
     """
 
     stream: Stream
-    batch: SampleBatch
+    batch: Batch
     done: asyncio.Future[None] = field(default_factory=asyncio.Future)
 
     async def __aenter__(self) -> Self:

@@ -61,8 +61,9 @@ class Collector:
                 raise error
             self.failing = False
             pause = PAUSE_FIRST_SECONDS
-            series = max(1, len(batch.labels))
-            self._points = max(1, min(WINDOW_SAMPLES // series, self._source.points_max))
+            points = (batch.end_ms - batch.start_ms) // document.step + 1
+            each = max(1, len(batch) // points)
+            self._points = max(1, min(WINDOW_SAMPLES // each, self._source.points_max))
 
     def state(self) -> tuple[State, str]:
         """The state and its reason."""

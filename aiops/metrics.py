@@ -47,6 +47,7 @@ class EngineMetrics(Collector):
         yield from self._road()
         yield from self._outputs()
         yield from self._sources()
+        yield from self._logs()
 
     def _detectors(self) -> Iterable[Metric]:
         statuses = self._engine.registry.statuses()
@@ -177,6 +178,44 @@ class EngineMetrics(Collector):
         ):
             rows = [((source,), getattr(c, pick)) for source, c in counters.items()]
             yield _counter(name, text, ("source",), rows)
+        lines = self._engine.sources.line_counters()
+        yield _counter(
+            "aiops_source_lines",
+            "Log lines by what became of them: read; repeated on the next page; late, behind what "
+            "was read; lost, nanoseconds with more lines than a page.",
+            ("source", "outcome"),
+            [
+                ((source, outcome), count)
+                for source, c in lines.items()
+                for outcome, count in (
+                    ("read", c.lines),
+                    ("repeated", c.repeated),
+                    ("late", c.late),
+                    ("lost", c.lost),
+                )
+            ],
+        )
+
+    def _logs(self) -> Iterable[Metric]:
+        series = {
+            name: stream.lines
+            for name, stream in self._engine.shard.streams.items()
+            if stream.lines is not None
+        }
+        rows: dict[tuple[str, str], list[Row]] = {}
+        for name, own in series.items():
+            templates = own.templates.counters
+            for family, text, count in (
+                ("lines", "Lines counted.", own.counters.lines),
+                ("lines_cut", "Lines read in part.", own.counters.cut),
+                ("lines_other", "Lines of the template `other`.", templates.other),
+                ("templates_new", "New templates told.", own.counters.new),
+                ("templates_merged", "Templates that became one.", templates.merged),
+                ("templates_evicted", "Templates forgotten for want of room.", templates.evicted),
+            ):
+                rows.setdefault((family, text), []).append(((name,), count))
+        for (family, text), counts in rows.items():
+            yield _counter(f"aiops_log_{family}", text, ("detector",), counts)
 
 
 Row = tuple[tuple[str, ...], float]

@@ -16,6 +16,7 @@ from aiops.snapshot import Arrays
 from aiops.sources import Sources
 from aiops.store.records import Registered, Store
 from aiops.tasks import Supervisor
+from detectors.log_novelty import LogNovelty
 from models.anomaly import Close
 from models.detector import Detector, State, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
@@ -203,6 +204,13 @@ class Registry:
             detail = f"unknown source {document.source!r}; known: {known}"
             raise InvalidInput(detail, (FieldFault("/source", detail),))
         build_detector(document.model, document.step)
+        source = self._sources.get(document.source)
+        if document.model.kind == LogNovelty.kind and not source.reads_lines(document.query):
+            detail = (
+                f"kind {LogNovelty.kind!r} reads log lines; {document.query!r} on source "
+                f"{document.source!r} gives samples"
+            )
+            raise InvalidInput(detail, (FieldFault("/query", detail),))
 
     async def _check(self, document: Detector) -> None:
         """`_build`, and ask the source whether it understands the query."""
@@ -286,11 +294,13 @@ class Registry:
         log.info("detector restored", detector=name, with_state=restored)
 
     def _new_stream(self, registered: Registered) -> Stream:
+        source = self._sources.get(registered.document.source)
         return Stream(
             registered.document,
             self._limits,
             born_ms=registered.born_ms,
             live_after_ms=registered.live_after_ms,
+            absent_is_zero=source.absent_is_zero(registered.document.query),
         )
 
     def _run(self, name: str) -> None:

@@ -5,7 +5,7 @@ samples in strict order of time. All decisions go by the samples' own time, so t
 after an outage gives the same rows and values as living through it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,6 +158,12 @@ class SeriesTable:
         if len(left):
             self._known = ((), np.empty(0, np.int32))
         return np.flatnonzero(quiet).astype(np.int32), left
+
+    def end(self, wanted: Callable[[Labels], bool]) -> None:
+        """Give up the series that are wanted gone; the next `sweep` tells them."""
+        for labels in [labels for labels in self._rows if wanted(labels)]:
+            self._left.append(self._rows.pop(labels))
+            self._known = ((), np.empty(0, np.int32))
 
     def release(self, rows: Rows) -> None:
         """Let rows that `sweep` gave up be used again, once everyone has forgotten them."""

@@ -11,17 +11,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from aiops.decide import Decider, Moment
 from aiops.scoring import Scoring
 from aiops.series import SeriesTable
+from detectors.log_novelty import LogNovelty
+from ingest.log_series import TEMPLATE, LogSeries
 from models.anomaly import Anomaly, Close
-from models.columns import RowBatch, Rows, SampleBatch, ScoreColumns
+from models.columns import Batch, LineBatch, RowBatch, Rows, SampleBatch, ScoreColumns
 from models.detector import Detector
 from models.errors import SnapshotDamaged
 from models.labels import Labels
 from models.settings import Limits
+
+log = structlog.get_logger()
 
 STALE_STEPS = 5
 """A series is stale after at least this many steps without a sample."""
@@ -49,13 +54,21 @@ class Stream:
     """One detector over its series.
 
     born_ms: when the detector was made; its history lies before. live_after_ms: samples up to here
-    are learned and never told. Raises InvalidInput when the document's model cannot be built.
+    are learned and never told. absent_is_zero: what a step without a sample means when the policy
+    ignores it. Raises InvalidInput when the document's model cannot be built.
     """
 
     def __init__(
-        self, document: Detector, limits: Limits, *, born_ms: int, live_after_ms: int
+        self,
+        document: Detector,
+        limits: Limits,
+        *,
+        born_ms: int,
+        live_after_ms: int,
+        absent_is_zero: bool = False,
     ) -> None:
         stale_ms = max(limits.series_stale, STALE_STEPS * document.step)
+        missing = document.policy.missing
         self.document = document
         self.born_ms = born_ms
         self.live_after_ms = live_after_ms
@@ -64,11 +77,12 @@ class Stream:
         self.warming = 0
         self.scoring = Scoring(document.model, document.policy, document.step)
         self.series = SeriesTable(
-            missing=document.policy.missing,
+            missing="zero" if absent_is_zero and missing == "ignore" else missing,
             series_max=limits.series_per_detector,
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
         )
+        self.lines: LogSeries | None = None
         self.decider = Decider(document, self.scoring.model, stale_ms)
 
     @property
@@ -83,9 +97,11 @@ class Stream:
         self.scoring.policy = document.policy
         self.decider.document = document
 
-    def step(self, batch: SampleBatch, scored_ms: int) -> Judged:
-        """Locate, score, decide: the middle of the road."""
+    def step(self, batch: Batch, scored_ms: int) -> Judged:
+        """Locate, score, decide: the middle of the road. Log lines are counted first."""
         moment = Moment(batch.received_ms, scored_ms, self.live_after_ms, batch.end_ms)
+        if isinstance(batch, LineBatch):
+            batch = self._counted(batch)
         rows = self.series.locate(batch)
         self.scoring.grow(self.series.capacity)
         self.decider.grow(self.series.capacity)
@@ -98,6 +114,7 @@ class Stream:
             self.scoring.forget(left)
         labels = list(self.series.labels) if len(left) else self.series.labels
         self.series.release(left)
+        anomalies = self._with_evidence(anomalies)
         self.position_ms = batch.end_ms
         self.samples_total += len(rows)
         newest = rows.timestamps_ms == batch.end_ms
@@ -108,7 +125,7 @@ class Stream:
     def close(self, because: Close, now_ms: int) -> list[Anomaly]:
         """End every open anomaly, for the detector itself ends."""
         moment = Moment(now_ms, now_ms, self.live_after_ms, self.position_ms or now_ms)
-        return self.decider.close(self.series.labels, because, moment)
+        return self._with_evidence(self.decider.close(self.series.labels, because, moment))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs, copied: arrays and place in time of the same moment."""
@@ -118,6 +135,8 @@ class Stream:
             "scoring": self.scoring.state(),
             "decide": self.decider.state(),
         }
+        if self.lines is not None:
+            parts["lines"] = self.lines.state()
         arrays = {f"{part}/{k}": v for part, own in parts.items() for k, v in own.items()}
         return arrays | {"place": np.frombuffer(msgspec.json.encode(place), np.uint8)}
 
@@ -133,11 +152,38 @@ class Stream:
             self.series.restore(_part(state, "series"))
             self.scoring.restore(_part(state, "scoring"))
             self.decider.restore(_part(state, "decide"))
+            lines = _part(state, "lines")
+            if lines:
+                self.lines = self._make_lines()
+                self.lines.restore(lines)
         except (KeyError, ValueError, TypeError) as error:
             raise SnapshotDamaged(f"state of {self.document.name!r}: {error}") from error
         self.position_ms = position_ms
         self.samples_total = samples_total
         return True
+
+    def _make_lines(self) -> LogSeries:
+        document = self.document
+        novelty = document.model.kind == LogNovelty.kind
+        return LogSeries(document.query, document.logs, "novelty" if novelty else "counts")
+
+    def _counted(self, batch: LineBatch) -> SampleBatch:
+        if self.lines is None:
+            self.lines = self._make_lines()
+        samples = self.lines.count(batch)
+        ended = self.lines.take_ended()
+        if ended:
+            log.info("templates ended", detector=self.document.name, templates=sorted(ended))
+            self.series.end(lambda labels: labels.get(TEMPLATE) in ended)
+        return samples
+
+    def _with_evidence(self, anomalies: list[Anomaly]) -> list[Anomaly]:
+        if self.lines is None:
+            return anomalies
+        return [
+            anomaly.model_copy(update={"log": self.lines.evidence(anomaly.labels)})
+            for anomaly in anomalies
+        ]
 
     def _named(self, rows: Rows) -> dict[int, Labels]:
         labels = ((row, self.series.labels[row]) for row in rows.tolist())

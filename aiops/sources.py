@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 from ingest.base import Source
 from ingest.http import HttpClient, HttpCounters
+from ingest.loki import Loki, LokiCounters
 from ingest.prometheus import Prometheus
 from ingest.scrape import Scrape
 from models import source as documents
 from models.errors import NotFound
-from models.source import PrometheusSource, SourceHealth
+from models.source import LokiSource, PrometheusSource, SourceHealth
 
 
 class Sources:
@@ -59,6 +60,14 @@ class Sources:
         """What each source's client did."""
         return {name: client.counters for name, client in self._clients.items()}
 
+    def line_counters(self) -> dict[str, LokiCounters]:
+        """What became of the log lines of each source that has lines."""
+        return {
+            name: source.counters
+            for name, source in self._sources.items()
+            if isinstance(source, Loki)
+        }
+
     async def close(self) -> None:
         """End all connections."""
         for source in self._sources.values():
@@ -68,4 +77,6 @@ class Sources:
 def _build(document: documents.Source, http: HttpClient, now_ms: Callable[[], int]) -> Source:
     if isinstance(document, PrometheusSource):
         return Prometheus(document, http, now_ms)
+    if isinstance(document, LokiSource):
+        return Loki(document, http, now_ms)
     return Scrape(document, http, now_ms)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from models.columns import SampleBatch
+from models.columns import Batch
 from models.source import SourceHealth
 
 
@@ -27,12 +27,21 @@ class Source(ABC):
         self.name = name
 
     @abstractmethod
-    async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
-        """Samples at start, start + step, … end, all multiples of the step.
+    async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> Batch:
+        """Samples at start, start + step, … end, all multiples of the step; or the log lines.
 
-        The batch says which instants it covers; one without samples is an answer, not a failure.
+        The batch says which instants it covers, which may be fewer; one without samples is an
+        answer, not a failure.
         Raises QueryRejected when asking again cannot help, SourceUnavailable when it can.
         """
+
+    def reads_lines(self, query: str) -> bool:  # noqa: ARG002
+        """Whether the query gives log lines, which are counted, or samples."""
+        return False
+
+    def absent_is_zero(self, query: str) -> bool:  # noqa: ARG002
+        """Whether an instant without a sample means 0: a count of log lines has no other way."""
+        return False
 
     @abstractmethod
     async def check(self, query: str) -> None:

@@ -80,9 +80,7 @@ class Templates:
     def __init__(self, templates_max: int) -> None:
         self.counters = TemplateCounters()
         self.merges: list[Merge] = []
-        """For the caller to take."""
         self.sightings: list[Sighting] = []
-        """For the caller to take."""
         self._templates_max = templates_max
         self._forms_max = FORMS_PER_TEMPLATE * templates_max
         self._tokens = np.empty((TOKENS_MAX, 3), np.int32)
@@ -136,6 +134,22 @@ class Templates:
         fitting = next((own for own in gaps if len(own) == len(form)), (1,) * len(form))
         return "".join(" " * gap + word for gap, word in zip(fitting, form, strict=True)).strip()
 
+    def text_of(self, name: str) -> str | None:
+        """The template of that name, None when it is gone."""
+        place = self._by_name.get(name)
+        return None if place is None else self.text(place)
+
+    def take_merges(self) -> list[Merge]:
+        """Merges since the last call."""
+        taken, self.merges = self.merges, []
+        return taken
+
+    def take_sightings(self) -> list[Sighting]:
+        """First lines of templates since the last call, without those that merged since."""
+        taken, self.sightings = self.sightings, []
+        groups = self.groups()
+        return [sighting for sighting in taken if groups[sighting.place] == sighting.place]
+
     def evict(self) -> list[str]:
         """Forget what was seen longest ago when there is too much; the names of templates gone.
 
@@ -180,6 +194,7 @@ class Templates:
         self._ids = [OTHER_ID]
         self._nodes = [-1]
         self._places: dict[Form, int] = {}
+        self._by_name: dict[str, int] = {}
         self._seen = np.zeros(64, np.int64)
         self._groups = None
         self._forget_keys(MEMO_FIRST)
@@ -238,6 +253,7 @@ class Templates:
         self._forms.append(form)
         self._gaps.append(gaps)
         self._ids.append(name)
+        self._by_name.setdefault(name, place)
         self._nodes.append(self._closure.add(form, place))
         self._groups = None
         return place

@@ -38,6 +38,19 @@ class Explanation(Record):
     """When this series was last outside its band before this anomaly; null: never seen."""
 
 
+class LogEvidence(Record):
+    """The log lines behind a series of counts."""
+
+    template: str
+    """What the lines have in common, `<*>` where they vary."""
+    category: str | None
+    """What they are about, by their words: timeout, memory, permission, …"""
+    examples: list[str]
+    """Up to five, the newest last, cut off at 500 characters, secrets and addresses masked."""
+    query: str
+    """LogQL that shows such lines."""
+
+
 class Anomaly(Record):
     """One judged event; sent on open, on each higher peak and on close."""
 
@@ -63,6 +76,8 @@ class Anomaly(Record):
     peak_at: Timestamp
     explanation: Explanation
     """Of the peak sample."""
+    log: LogEvidence | None = None
+    """For series of log lines: the lines."""
     sample_at: Timestamp
     """The instant of the sample that caused this message."""
     received_at: Timestamp

@@ -59,6 +59,35 @@ class SampleBatch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LineBatch:
+    """Log lines as a source decoded them, in order of time.
+
+    labels: one per stream that occurs. stream: (n,) int32, index into `labels`.
+    timestamps_ns: (n,) int64, not falling. lines: the text of each, UTF-8.
+    start_ms, end_ms, step_ms: as of a SampleBatch; a line belongs to the first instant at or after
+    its time, and the first instant's step begins at start_ms - step_ms.
+    received_ms: wall clock when the answer arrived.
+    """
+
+    labels: tuple[Labels, ...]
+    stream: Rows
+    timestamps_ns: Times
+    lines: list[bytes]
+    start_ms: int
+    end_ms: int
+    step_ms: int
+    received_ms: int
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+Batch = SampleBatch | LineBatch
+"""What a source answers with."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class RowBatch:
     """Samples by row, ready for a detector; each row's samples stand in order of time.
 

@@ -1,9 +1,10 @@
 """A detector as people write it, and how it stands."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from models.records import Duration, Name, Record, Timestamp
 
@@ -43,6 +44,43 @@ class Policy(Record):
     """A step without a sample: no judgement, the value 0, the last value again, or an anomaly."""
 
 
+class Mask(Record):
+    """A part of log lines that is written differently before templates are looked for."""
+
+    pattern: str
+    """A regular expression, in the syntax of Rust's regex crate."""
+    word: str = "0"
+    """What stands for it; a word with a digit is a place that varies."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_an_expression(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
+
+
+class Logs(Record):
+    """How the lines of a log query become series of counts."""
+
+    by: list[LabelName] | None = None
+    """Labels of the log stream that the series keep; all of them when this is null."""
+    series: Literal["templates", "levels", "both"] = "both"
+    """Count lines by template, by level, or both."""
+    templates_max: int = Field(default=2_000, ge=10, le=100_000)
+    """Templates that are kept; those seen longest ago make room for new ones."""
+    message_fields: list[str] = Field(default=["message", "msg", "log", "event", "body"])
+    """Where a JSON or logfmt line has its message, the first that is there."""
+    masks: list[Mask] = Field(default_factory=list)
+    """Applied to messages in this order; what varies usually is masked already."""
+    redact: list[Mask] = Field(default_factory=list)
+    """Applied to the examples that anomalies show, beside passwords, tokens and mail addresses."""
+    warmup: Duration = Field(default=600_000, ge=0)
+    """How long after the first line templates are only learned, not told as new."""
+
+
 class Detector(Record):
     """One query, read every step, each of its series judged by a model of its own."""
 
@@ -59,6 +97,8 @@ class Detector(Record):
     history: Duration = Field(default=86_400_000, ge=0)
     """How much of the past is learned before the first judgement, where the source has it."""
     policy: Policy = Policy()
+    logs: Logs = Logs()
+    """For log queries only."""
     labels: dict[LabelName, str] = Field(default_factory=dict)
     """Added to every anomaly and every output series of this detector."""
     enabled: bool = True
@@ -74,7 +114,7 @@ class Detector(Record):
     @property
     def learned_from(self) -> dict[str, object]:
         """The keys that the learned state depends on; when one changes, learning starts anew."""
-        keys = {"source", "query", "step", "model", "history"}
+        keys = {"source", "query", "step", "model", "history", "logs"}
         kept: dict[str, object] = self.model_dump(mode="json", include=keys)
         return kept | {"missing": self.policy.missing}
 

@@ -55,7 +55,19 @@ class ScrapeSource(Record):
     http: Http = Http(timeout=10_000, retries=0)
 
 
-Source = Annotated[PrometheusSource | ScrapeSource, Field(discriminator="type")]
+class LokiSource(Record):
+    """A Grafana Loki server: metric queries as series, log queries as lines."""
+
+    type: Literal["loki"]
+    name: Name
+    url: Url
+    """Up to, but without, `/loki/api/v1`."""
+    entries_max: int = Field(default=5_000, ge=2, le=100_000)
+    """Lines of one answer; the server's `max_entries_limit_per_query`."""
+    http: Http = Http()
+
+
+Source = Annotated[PrometheusSource | LokiSource | ScrapeSource, Field(discriminator="type")]
 
 
 class SourceHealth(Record):

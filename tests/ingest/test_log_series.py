@@ -1,0 +1,189 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.log_lines import read_level, read_message
+from ingest.log_series import LogSeries
+from models.columns import LineBatch
+from models.detector import Logs
+from models.labels import Labels
+
+STEP_MS = 60_000
+NS = 1_000_000
+
+
+def lines(*steps, labels=({"app": "shop"},), first=1):
+    """A window; steps: for each instant its lines, or (line, stream)."""
+    entries = [
+        (
+            (first + k - 1) * STEP_MS * NS + 1 + i,
+            *(entry if isinstance(entry, tuple) else (entry, 0)),
+        )
+        for k, own in enumerate(steps)
+        for i, entry in enumerate(own)
+    ]
+    return LineBatch(
+        labels=tuple(map(Labels, labels)),
+        stream=np.array([stream for _, _, stream in entries], np.int32),
+        timestamps_ns=np.array([ns for ns, _, _ in entries], np.int64),
+        lines=[line.encode() for _, line, _ in entries],
+        start_ms=first * STEP_MS,
+        end_ms=(first + len(steps) - 1) * STEP_MS,
+        step_ms=STEP_MS,
+        received_ms=0,
+    )
+
+
+def counts(batch, series=None):
+    series = series or LogSeries('{app="shop"}', Logs(), "counts")
+    got = series.count(batch)
+    return {
+        (tuple(v for n, v in got.labels[k].pairs if n not in ("app", "template")), at // STEP_MS,
+         series.templates.text_of(got.labels[k].get("template", "")) or ""): value
+        for k, at, value in zip(got.series, got.timestamps_ms.tolist(), got.values.tolist(), strict=True)
+    }  # fmt: skip
+
+
+def test_lines_are_counted_by_step_and_template_and_level():
+    batch = lines(["INFO user 1 in", "INFO user 22 in", "ERROR disk full"], [], ["INFO user 3 in"])
+    assert counts(batch) == {
+        ((), 1, "INFO user <*> in"): 2, ((), 1, "ERROR disk full"): 1, ((), 3, "INFO user <*> in"): 1,
+        (("info",), 1, ""): 2, (("error",), 1, ""): 1, (("info",), 3, ""): 1,
+    }  # fmt: skip
+
+
+def test_a_line_at_the_instant_belongs_to_its_step_and_one_after_to_the_next():
+    at = 5 * STEP_MS * NS
+    batch = LineBatch(
+        (Labels({"app": "shop"}),), np.zeros(2, np.int32), np.array([at, at + 1]),
+        [b"a", b"a"], 5 * STEP_MS, 6 * STEP_MS, STEP_MS, 0,
+    )  # fmt: skip
+    assert counts(batch, series=None)[(), 5, "a"] == counts(batch)[(), 6, "a"] == 1
+
+
+def test_streams_stay_apart_unless_their_labels_are_left_out():
+    labels = ({"app": "shop", "pod": "a"}, {"app": "shop", "pod": "b", "detected_level": "info"})
+    batch = lines([("x 1", 0), ("x 2", 1), ("x 3", 1)], labels=labels)
+    assert counts(batch, series=None) == {
+        (("a",), 1, "x <*>"): 1, (("b",), 1, "x <*>"): 2,
+        (("unknown", "a"), 1, ""): 1, (("info", "b"), 1, ""): 2,
+    }  # fmt: skip
+    by = LogSeries("{}", Logs(by=["app"], series="templates"), "counts")
+    assert counts(batch, by) == {((), 1, "x <*>"): 3}
+
+
+WORDS = st.sampled_from(
+    ["started", "stopped", "user {} in", "user {} out now", "cache {} is {} full"]
+)
+
+
+@given(st.lists(st.lists(WORDS, max_size=9), min_size=1, max_size=6), st.integers(1, 5))
+def test_counts_do_not_depend_on_windows_and_add_up_to_the_lines(steps, cut):
+    steps = [[text.format(i, i) for i, text in enumerate(own)] for own in steps]
+    whole, parts = (LogSeries("{}", Logs(series="templates"), "counts") for _ in range(2))
+    expected = counts(lines(*steps), whole)
+    got = {}
+    for begin in range(0, len(steps), cut):
+        part = steps[begin : begin + cut]
+        got |= counts(lines(*part, first=begin + 1), parts)
+    assert {k[1:]: v for k, v in got.items()} == {k[1:]: v for k, v in expected.items()}
+    assert sum(expected.values()) == sum(map(len, steps)) == whole.counters.lines
+
+
+def test_a_new_template_is_told_once_by_its_distance_after_the_warm_up():
+    series = LogSeries("{}", Logs(warmup="2m"), "novelty")
+    got = series.count(
+        lines(["user 1 in"], ["user 2 in"], ["user 3 in", "disk sda is full"], ["disk sda is full"])
+    )
+    names = [series.templates.text_of(got.labels[k]["template"]) for k in got.series]
+    found = list(zip(names, got.values.tolist(), strict=True))
+    assert np.isnan([v for _, v in found[:2]]).all()
+    assert found[2] == ("user <*> in", 0.0)
+    assert found[3][0] == "disk sda is full"
+    assert 1.5 < found[3][1] <= 2.0
+    assert found[4] == ("disk sda is full", 0.0)
+    assert series.counters.new == 1
+
+
+def test_what_was_learned_is_saved_whole():
+    first, second = (LogSeries("{}", Logs(), "novelty") for _ in range(2))
+    first.count(lines(["user 1 in", "password=hunter2 used"], ["user 2 in"]))
+    second.restore(first.state())
+    later = lines(["user 5 in", "quorum lost"], first=20)
+    np.testing.assert_array_equal(first.count(later).values, second.count(later).values)
+    assert first.state()["lines"].tobytes() == second.state()["lines"].tobytes()
+
+
+def test_evidence_shows_the_template_its_category_examples_and_a_query():
+    series = LogSeries(
+        '{app="shop"}', Logs(redact=[{"pattern": "acct-[a-z]+", "word": "<account>"}]), "counts"
+    )
+    texts = [
+        f"connect to db-{k} timed out for acct-x, password=s3cret {k} a@b.example" for k in range(9)
+    ]
+    got = series.count(lines(texts))
+    evidence = series.evidence(got.labels[-1])
+    assert evidence.category == "timeout"
+    assert len(evidence.examples) <= 5
+    text = " ".join(evidence.examples)
+    assert "s3cret" not in text
+    assert "a@b" not in text
+    assert "<account>" in text
+    assert evidence.query.startswith('{app="shop"} |> "<_>')
+    assert evidence.query.endswith('<_>"')
+    assert series.evidence({"app": "shop", "level": "info"}) is None
+
+
+def test_templates_that_merge_or_are_forgotten_end():
+    series = LogSeries("{}", Logs(), "counts")
+    series.count(lines(["worker ann has joined the pool"], ["worker bob has joined the pool"]))
+    assert series.take_ended() == set()
+    series.count(lines(["worker cid has joined the pool"], first=3))
+    assert len(series.take_ended()) == 1
+
+
+def test_masks_of_ones_own_come_first():
+    masks = [{"pattern": "shard-[a-z]+", "word": "shard-0"}]
+    series = LogSeries("{}", Logs(masks=masks, series="templates"), "counts")
+    batch = lines(["open shard-abc", "open shard-xyz"])
+    assert counts(batch, series) == {((), 1, "open <*>"): 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"level":"info","msg":"user \\"x\\" in"}', 'user "x" in'),
+        ('{"message":7}', "7"),
+        ('{"broken', '{"broken'),
+        ('{"a":1}', '{"a":1}'),
+        ('ts=1 level=warn msg="slow \\"db\\"" took=3s', 'slow "db"'),
+        ("msg=short x=1", "short"),
+        ("a=b c", "a=b c"),
+        ("boom\n  at frame", "boom"),
+        ("  padded  ", "padded"),
+    ],
+)
+def test_the_message_of_a_line(line, message):
+    assert read_message(line.encode(), ["message", "msg"]).decode() == message
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "level"),
+    [
+        ("x", {"severity": "Warning"}, "warn"),
+        ("x", {"level": "custom"}, "custom"),
+        ("level=err msg=x", {}, "error"),
+        ('{"level":"fatal"}', {}, "critical"),
+        ("2026 ERROR no", {}, "error"),
+        ("an error in text", {}, "unknown"),
+    ],
+)
+def test_the_level_of_a_line(line, labels, level):
+    assert read_level(line.encode(), labels) == level
+
+
+@given(st.binary(max_size=200))
+def test_any_line_has_a_message_and_a_level(line):
+    read_message(line, ["msg"])
+    read_level(line, {})
