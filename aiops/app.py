@@ -22,6 +22,7 @@ from aiops.sinks.exporter import Exporter
 from aiops.sinks.feed import Feed
 from aiops.sinks.remote_write import RemoteWrite
 from aiops.snapshot import SnapshotFolder
+from aiops.source_registry import SourceRegistry
 from aiops.sources import Sources
 from aiops.store.records import Store, sqlite_url
 from aiops.tasks import Supervisor
@@ -134,7 +135,7 @@ class Engine:
             )
             for output in settings.outputs.remote_write
         ]
-        self.sources = Sources(settings.sources, clock.now_ms, rng)
+        self.sources = Sources(storage, clock.now_ms, rng)
         self.pipeline = Pipeline(
             shard=self.shard,
             batcher=self.batcher,
@@ -153,6 +154,7 @@ class Engine:
             clock=clock,
             limits=limits,
         )
+        self.source_registry = SourceRegistry(self.sources, self.registry, self.store, clock)
         self._folder = SnapshotFolder(storage / "snapshots", settings.storage.snapshots)
         self.snapshots = Snapshots(
             self._folder, self.shard, self.pipeline, self.remote_writes, clock
@@ -171,6 +173,7 @@ class Engine:
             remote_write.restore(arrays)
             self.supervisor.start(f"remote write:{remote_write.url}", remote_write.run)
         self.supervisor.start("pipeline", self.pipeline.run)
+        await self.source_registry.restore(self.settings.sources)
         await self.registry.restore(arrays)
         await self.registry.adopt(self.settings.detectors)
         interval_ms = self.settings.storage.snapshot_interval

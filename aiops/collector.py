@@ -1,5 +1,7 @@
 """Reads one detector's query window by window: history, catching up and live are one loop."""
 
+from zlib import crc32
+
 from aiops.batcher import Batcher, Delivery
 from aiops.clock import Clock
 from aiops.shard import Stream
@@ -14,6 +16,8 @@ WINDOW_POINTS_FIRST = 60
 PAUSE_FIRST_SECONDS = 1.0
 PAUSE_MAX_SECONDS = 30.0
 PAUSE_REJECTED_SECONDS = 60.0
+SPREAD_SHARE = 0.2
+"""Share of a step over which queries are spread, so that a thousand do not fire at once."""
 LAG_STEPS = 3
 LAG_MS = 10_000
 
@@ -43,7 +47,7 @@ class Collector:
             document = self.stream.document
             start_ms, end_ms = self._window()
             if start_ms > end_ms:
-                next_ms = start_ms + self._delay_ms()
+                next_ms = start_ms + self._delay_ms() + self._phase_ms(document.step)
                 await self._clock.sleep(max(next_ms - self._clock.now_ms(), 1) / 1000)
                 continue
             try:
@@ -97,6 +101,12 @@ class Collector:
         else:
             start_ms = position_ms + step_ms
         return start_ms, min(end_ms, start_ms + (self._points - 1) * step_ms)
+
+    def _phase_ms(self, step_ms: int) -> int:
+        """How long after an instant is due it is read: the same for detectors with one query, which
+        then share one read."""
+        code = crc32(f"{self._source.name}\n{self.stream.document.query}".encode())
+        return int(step_ms * SPREAD_SHARE * code) >> 32
 
     def _delay_ms(self) -> int:
         """A source without a past has nothing that could still be on its way."""

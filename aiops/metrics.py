@@ -175,8 +175,38 @@ class EngineMetrics(Collector):
             ("aiops_source_retries", "Requests tried again.", "retries"),
             ("aiops_source_failures", "Requests that failed after all retries.", "failures"),
             ("aiops_source_unusual_answers", "Answers read by the slower way.", "unusual"),
+            ("aiops_source_held_requests", "Requests not made: the last ones failed.", "held"),
+            ("aiops_source_halved_windows", "Windows too large for one answer.", "halved"),
         ):
             rows = [((source,), getattr(c, pick)) for source, c in counters.items()]
+            yield _counter(name, text, ("source",), rows)
+        opened = self._engine.sources.breakers_opened()
+        yield _counter(
+            "aiops_source_breaker_opened",
+            "Times that requests were held back.",
+            ("source",),
+            [((source,), count) for source, count in opened.items()],
+        )
+        reads = self._engine.sources.read_counters()
+        yield _counter(
+            "aiops_source_reads",
+            "Windows, by whether they were read or shared.",
+            ("source", "outcome"),
+            [
+                ((source, outcome), count)
+                for source, c in reads.items()
+                for outcome, count in (("read", c.reads), ("shared", c.shared))
+            ],
+        )
+        intake = self._engine.sources.intake_counters()
+        for name, text, pick in (
+            ("aiops_intake_requests", "Pushes.", "requests"),
+            ("aiops_intake_refused", "Pushes that could not be read.", "refused"),
+            ("aiops_intake_full", "Pushes sent back for want of room.", "full"),
+            ("aiops_intake_samples", "Samples or lines taken.", "samples"),
+            ("aiops_intake_late", "Samples or lines behind what was read already.", "late"),
+        ):
+            rows = [((source,), getattr(c, pick)) for source, c in intake.items()]
             yield _counter(name, text, ("source",), rows)
         lines = self._engine.sources.line_counters()
         yield _counter(

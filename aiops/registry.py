@@ -1,7 +1,8 @@
 """The registered detectors: made, changed, started, stopped, and what becomes of their streams."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from detectors.log_novelty import LogNovelty
 from models.anomaly import Close
 from models.detector import Detector, State, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
+from models.merge_patch import merged
 from models.settings import Limits
 from models.validation import parse
 
@@ -115,8 +117,7 @@ class Registry:
         async with self._changing:
             before = self._known(name).document
             self._refuse_if_from_file(name)
-            merged = _merge(before.model_dump(mode="json"), changes)
-            document = parse(Detector, merged)
+            document = parse(Detector, merged(before.model_dump(mode="json"), changes))
             if document.name != name:
                 raise InvalidInput(
                     f"a detector keeps its name: {name!r} cannot become {document.name!r}",
@@ -182,6 +183,29 @@ class Registry:
         async with self._changing:
             for name in list(self._collectors):
                 await self._halt(name)
+
+    def using(self, source: str) -> list[str]:
+        """Names of the detectors that read a source."""
+        return sorted(
+            name for name, own in self._registered.items() if own.document.source == source
+        )
+
+    @asynccontextmanager
+    async def without(self, source: str) -> AsyncIterator[None]:
+        """While a source is replaced: who reads it waits, and then reads the new one."""
+        async with self._changing:
+            names = self.using(source)
+            for name in names:
+                await self._halt(name)
+            try:
+                yield
+            finally:
+                for name in names:
+                    registered = self._registered[name]
+                    if name not in self._shard.streams and source in self._sources.names():
+                        self._shard.streams[name] = self._new_stream(registered)
+                    if registered.document.enabled and name in self._shard.streams:
+                        self._run(name)
 
     def statuses(self) -> list[Status]:
         """How all detectors stand, by name."""
@@ -317,16 +341,3 @@ class Registry:
 
 def _relearns(before: Detector, after: Detector) -> bool:
     return before.learned_from != after.learned_from
-
-
-def _merge(target: Any, changes: Any) -> Any:
-    """RFC 7396: null removes a key, objects merge, all else replaces."""
-    if not isinstance(changes, Mapping):
-        return changes
-    merged = dict(target) if isinstance(target, Mapping) else {}
-    for key, change in changes.items():
-        if change is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = _merge(merged.get(key), change)
-    return merged

@@ -124,7 +124,8 @@ def serve(
 def _ports(engine: Engine) -> Ports:
     return Ports(
         detectors=engine.registry,
-        sources=engine.sources,
+        sources=engine.source_registry,
+        intake=engine.sources,
         anomalies=engine.anomalies,
         feed=engine.feed_log,
         metrics=engine.metrics,

@@ -1,35 +1,45 @@
-"""The sources of this engine, by name."""
+"""The sources of this engine, by name: made, replaced and closed."""
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from shutil import rmtree
 
 from ingest.base import Source
 from ingest.http import HttpClient, HttpCounters
 from ingest.loki import Loki, LokiCounters
 from ingest.prometheus import Prometheus
+from ingest.received import IntakeCounters, Received
+from ingest.received_lines import ReceivedLines
+from ingest.replay import Replay
 from ingest.scrape import Scrape
+from ingest.shared_reads import ReadCounters, SharedReads
 from models import source as documents
-from models.errors import NotFound
-from models.source import LokiSource, PrometheusSource, SourceHealth
+from models.errors import Conflict, NotFound
+from models.source import (
+    LokiPushSource,
+    LokiSource,
+    PrometheusSource,
+    RemoteWriteSource,
+    ReplaySource,
+    ScrapeSource,
+    SourceHealth,
+)
+
+INTAKE_FOLDER = "intake"
 
 
 class Sources:
-    """Made once from the settings; each has a client of its own."""
+    """What detectors read. storage: where the journals of what is pushed here are kept."""
 
-    def __init__(
-        self, wanted: list[documents.Source], now_ms: Callable[[], int], rng: random.Random
-    ) -> None:
-        self._documents = {document.name: document for document in wanted}
-        self._clients = {
-            document.name: HttpClient(
-                document.http, retries=document.http.retries, now_ms=now_ms, rng=rng
-            )
-            for document in wanted
-        }
-        self._sources = {
-            document.name: _build(document, self._clients[document.name], now_ms)
-            for document in wanted
-        }
+    def __init__(self, storage: Path, now_ms: Callable[[], int], rng: random.Random) -> None:
+        self._storage = storage
+        self._now_ms = now_ms
+        self._rng = rng
+        self._documents: dict[str, documents.Source] = {}
+        self._clients: dict[str, HttpClient] = {}
+        self._sources: dict[str, Source] = {}
 
     def names(self) -> list[str]:
         """Every source's name, sorted."""
@@ -43,7 +53,7 @@ class Sources:
         return source
 
     def document(self, name: str) -> documents.Source:
-        """One source as it stands in the settings. Raises NotFound."""
+        """One source as it was written. Raises NotFound."""
         self.get(name)
         return self._documents[name]
 
@@ -52,20 +62,81 @@ class Sources:
         names = [name for name in self.names() if after is None or name > after]
         return [self._documents[name] for name in names[:limit]]
 
+    async def put(self, document: documents.Source) -> None:
+        """Make a source, or replace the one of that name. Raises as `check`."""
+        self.check(document)
+        await self._remove(document.name)
+        self._documents[document.name] = document
+        self._sources[document.name] = self._build(document)
+
+    def check(self, document: documents.Source) -> None:
+        """Raise Conflict for a second receiver of pushes: their address names no source."""
+        if isinstance(document, RemoteWriteSource | LokiPushSource):
+            for other in self._documents.values():
+                if other.type == document.type and other.name != document.name:
+                    raise Conflict(
+                        f"source {other.name!r} receives pushes of this type; there can be one"
+                    )
+
+    async def delete(self, name: str) -> None:
+        """Close a source, and forget what was pushed to it."""
+        await self._remove(name)
+        await asyncio.to_thread(rmtree, self._storage / INTAKE_FOLDER / name, ignore_errors=True)
+
+    async def _remove(self, name: str) -> None:
+        source = self._sources.pop(name, None)
+        self._documents.pop(name, None)
+        self._clients.pop(name, None)
+        if source is not None:
+            await source.close()
+
     async def health(self, name: str) -> SourceHealth:
         """Probe one source now. Raises NotFound."""
-        return await self.get(name).health()
+        health = await self.get(name).health()
+        client = self._clients.get(name)
+        is_open = client is not None and client.breaker.is_open
+        return health.model_copy(update={"breaker_open": is_open})
+
+    def receiver(self) -> Received:
+        """Who takes remote write. Raises NotFound."""
+        for source in self._plain():
+            if isinstance(source, Received):
+                return source
+        raise NotFound("no source of type remote_write takes what is pushed here; register one")
+
+    def line_receiver(self) -> ReceivedLines:
+        """Who takes pushed log lines. Raises NotFound."""
+        for source in self._plain():
+            if isinstance(source, ReceivedLines):
+                return source
+        raise NotFound("no source of type loki_push takes what is pushed here; register one")
 
     def counters(self) -> dict[str, HttpCounters]:
         """What each source's client did."""
         return {name: client.counters for name, client in self._clients.items()}
 
+    def breakers_opened(self) -> dict[str, int]:
+        """How often requests to each source were held back."""
+        return {name: client.breaker.opened for name, client in self._clients.items()}
+
     def line_counters(self) -> dict[str, LokiCounters]:
         """What became of the log lines of each source that has lines."""
+        return {own.name: own.counters for own in self._plain() if isinstance(own, Loki)}
+
+    def intake_counters(self) -> dict[str, IntakeCounters]:
+        """What became of what was pushed here."""
+        return {
+            own.name: own.counters
+            for own in self._plain()
+            if isinstance(own, Received | ReceivedLines)
+        }
+
+    def read_counters(self) -> dict[str, ReadCounters]:
+        """How many reads were shared."""
         return {
             name: source.counters
             for name, source in self._sources.items()
-            if isinstance(source, Loki)
+            if isinstance(source, SharedReads)
         }
 
     async def close(self) -> None:
@@ -73,10 +144,26 @@ class Sources:
         for source in self._sources.values():
             await source.close()
 
+    def _plain(self) -> Iterable[Source]:
+        for source in self._sources.values():
+            yield source.source if isinstance(source, SharedReads) else source
 
-def _build(document: documents.Source, http: HttpClient, now_ms: Callable[[], int]) -> Source:
-    if isinstance(document, PrometheusSource):
-        return Prometheus(document, http, now_ms)
-    if isinstance(document, LokiSource):
-        return Loki(document, http, now_ms)
-    return Scrape(document, http, now_ms)
+    def _build(self, document: documents.Source) -> Source:
+        now_ms = self._now_ms
+        folder = self._storage / INTAKE_FOLDER / document.name
+        if isinstance(document, RemoteWriteSource):
+            return Received(document, folder, now_ms)
+        if isinstance(document, LokiPushSource):
+            return ReceivedLines(document, folder, now_ms)
+        if isinstance(document, ReplaySource):
+            return Replay(document, now_ms)
+        http = HttpClient(
+            document.http, retries=document.http.retries, now_ms=now_ms, rng=self._rng
+        )
+        self._clients[document.name] = http
+        if isinstance(document, ScrapeSource):
+            return Scrape(document, http, now_ms)
+        if isinstance(document, LokiSource):
+            return SharedReads(Loki(document, http, now_ms), now_ms)
+        assert isinstance(document, PrometheusSource)
+        return SharedReads(Prometheus(document, http, now_ms), now_ms)

@@ -17,12 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth import BearerAuth
 from api.ports import Ports
 from api.problems import add_problem_handlers, problem
-from api.routes import anomalies, detectors, feed, kinds, probes, sources
+from api.routes import anomalies, detectors, feed, intake, kinds, probes, sources
 from models.errors import NotReady
 
 BASE = "/api/v1"
 CONSOLE = Path(__file__).parent / "console"
 BODY_BYTES_MAX = 4 * 2**20
+PUSH_BYTES_MAX = 32 * 2**20
+PUSH_PATHS = (f"{BASE}/write", "/loki/api/v1/push")
 _REQUEST_ID_MAX = 128
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -54,6 +56,8 @@ def create_app(ports: Ports, version: str, lifespan: Lifespan) -> FastAPI:
     needs = [Depends(require_ready), Depends(HTTPBearer(auto_error=False))]
     for noun in (detectors, sources, anomalies, kinds):
         app.include_router(noun.routes(ports), prefix=BASE, dependencies=needs)
+    app.include_router(intake.write_routes(ports), prefix=BASE, dependencies=needs)
+    app.include_router(intake.push_routes(ports), dependencies=needs)
 
     @app.get("/", include_in_schema=False)
     async def console() -> HTMLResponse:
@@ -79,6 +83,7 @@ class RequestBounds:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        bytes_max = PUSH_BYTES_MAX if scope["path"] in PUSH_PATHS else BODY_BYTES_MAX
         usable = given.isprintable() and 0 < len(given) <= _REQUEST_ID_MAX
         request_id = given if usable else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
@@ -88,7 +93,7 @@ class RequestBounds:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if scope["type"] == "http" and size > BODY_BYTES_MAX:
+            if scope["type"] == "http" and size > bytes_max:
                 return {"type": "http.disconnect"}
             return message
 
@@ -98,8 +103,8 @@ class RequestBounds:
             await send(message)
 
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if scope["type"] == "http" and announced.isdigit() and int(announced) > BODY_BYTES_MAX:
-            detail = f"the body has {int(announced)} bytes; at most {BODY_BYTES_MAX} are taken"
+        if scope["type"] == "http" and announced.isdigit() and int(announced) > bytes_max:
+            detail = f"the body has {int(announced)} bytes; at most {bytes_max} are taken"
             refusal = problem(Request(scope), "too_large", detail)
             await refusal(scope, receive, send_named)
             return

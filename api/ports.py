@@ -9,6 +9,7 @@ from models.detector import Detector, Status
 from models.feed import Message, Missed, Subscription
 from models.health import Health
 from models.kind import Kind
+from models.query import BuiltQuery, MetricInfo, Preview, Previewed, QueryParts
 from models.source import Source, SourceHealth
 
 
@@ -27,11 +28,50 @@ class Detectors(Protocol):
 
 
 class Sources(Protocol):
-    """The sources. Raises NotFound."""
+    """The sources. Raises NotFound, Conflict, InvalidInput, SourceError."""
 
     def listing(self, limit: int, after: str | None) -> list[Source]: ...
     def document(self, name: str) -> Source: ...
+    async def create(self, document: Source) -> Source: ...
+    async def put(self, document: Source) -> bool: ...
+    async def patch(self, name: str, changes: Mapping[str, Any]) -> Source: ...
+    async def delete(self, name: str) -> None: ...
     async def health(self, name: str) -> SourceHealth: ...
+    async def preview(self, name: str, asked: Preview) -> Previewed: ...
+    async def metrics(self, name: str) -> list[MetricInfo]: ...
+    async def labels(self, name: str, selector: str | None) -> list[str]: ...
+    async def label_values(self, name: str, label: str, selector: str | None) -> list[str]: ...
+    def build(self, parts: QueryParts) -> BuiltQuery: ...
+
+
+class Written(Protocol):
+    """What of a remote-write request was taken."""
+
+    @property
+    def samples(self) -> int: ...
+    @property
+    def histograms(self) -> int: ...
+    @property
+    def exemplars(self) -> int: ...
+
+
+class Receiver(Protocol):
+    """Takes remote write. Raises InvalidInput, IntakeFull."""
+
+    async def take(self, body: bytes, *, version_2: bool) -> Written: ...
+
+
+class LineReceiver(Protocol):
+    """Takes pushed log lines. Raises InvalidInput, IntakeFull."""
+
+    async def take(self, body: bytes, *, protobuf: bool, encoding: str) -> int: ...
+
+
+class Intake(Protocol):
+    """Where pushes go. Raises NotFound when no source takes them."""
+
+    def receiver(self) -> Receiver: ...
+    def line_receiver(self) -> LineReceiver: ...
 
 
 class Anomalies(Protocol):
@@ -74,6 +114,7 @@ class Ports:
 
     detectors: Detectors
     sources: Sources
+    intake: Intake
     anomalies: Anomalies
     feed: Feed
     metrics: Page

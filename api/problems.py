@@ -11,8 +11,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from models.errors import AiopsError, FieldFault, InvalidInput
+from models.source import place_in_source
 from models.validation import faults_of, summary
 
+RETRY_AFTER_SECONDS = "5"
 PROBLEM_JSON = "application/problem+json"
 STATUS: Mapping[str, tuple[int, str]] = {
     "invalid_input": (422, "The request says something impossible"),
@@ -24,9 +26,12 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "conflict": (409, "The request does not fit what is there"),
     "unauthorized": (401, "A valid bearer token is needed"),
     "query_rejected": (422, "The source rejects the query"),
+    "query_too_large": (422, "The source cannot answer that much at once"),
     "source_error": (502, "The source did not answer"),
     "source_unavailable": (502, "The source cannot be reached"),
     "snapshot_damaged": (500, "A snapshot cannot be trusted"),
+    "intake_full": (429, "More was pushed than may wait"),
+    "unsupported_media": (415, "The body's type is not taken here"),
     "not_ready": (503, "The engine is still restoring its state"),
     "store_unavailable": (503, "The store cannot be read or written"),
     "http_error": (400, "The request cannot be served"),
@@ -62,8 +67,8 @@ def problem(
     }
     if faults:
         body["errors"] = [{"pointer": f.pointer, "detail": f.detail} for f in faults]
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(body, status, headers=headers, media_type=PROBLEM_JSON)
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": RETRY_AFTER_SECONDS}}
+    return JSONResponse(body, status, headers=headers.get(status), media_type=PROBLEM_JSON)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -81,7 +86,7 @@ def add_problem_handlers(app: FastAPI) -> None:
             reason = entries[0].get("ctx", {}).get("error", "unreadable")
             return problem(request, "malformed_json", f"the body is not JSON: {reason}")
         # The first part of a location says where it stood: body, query or path.
-        inner = [entry | {"loc": entry["loc"][1:]} for entry in entries]
+        inner = [entry | {"loc": place_in_source(entry["loc"][1:])} for entry in entries]
         faults = faults_of(inner, _body_record(request))
         return problem(request, "invalid_input", summary(faults), faults=faults)
 

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from models.columns import Batch
+from models.errors import QueryRejected
+from models.query import MetricInfo
 from models.source import SourceHealth
 
 
@@ -46,6 +48,18 @@ class Source(ABC):
     @abstractmethod
     async def check(self, query: str) -> None:
         """Raise QueryRejected with the source's own words if it would refuse the query."""
+
+    async def metrics(self) -> list[MetricInfo]:
+        """The metrics there are, by name. Raises QueryRejected when the source tells none."""
+        raise QueryRejected(f"source {self.name!r} tells no metrics")
+
+    async def labels(self, selector: str | None) -> list[str]:  # noqa: ARG002
+        """Names of labels, of the series that `selector` chooses. Raises as `metrics`."""
+        raise QueryRejected(f"source {self.name!r} tells no labels")
+
+    async def label_values(self, label: str, selector: str | None) -> list[str]:  # noqa: ARG002
+        """Values of one label. Raises as `metrics`."""
+        raise QueryRejected(f"source {self.name!r} tells no values of labels")
 
     @abstractmethod
     async def health(self) -> SourceHealth:

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import ssl
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +9,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from models.errors import InvalidInput, SourceUnavailable
+from ingest.breaker import Breaker
+from ingest.credentials import Credentials, tls_context, tls_files
+from models.errors import QueryTooLarge, SourceUnavailable
 from models.source import Connection
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
@@ -29,6 +29,10 @@ class HttpCounters:
     requests: int = 0
     retries: int = 0
     failures: int = 0
+    held: int = 0
+    """Requests that were not made, for the last ones failed."""
+    halved: int = 0
+    """Windows that were asked for again by half, for the answer was too large."""
     unusual: int = 0
     """Answers that were not written as the quick reader expects, and took the library's way."""
     last_success_ms: int | None = None
@@ -71,19 +75,21 @@ class HttpClient:
         self._now_ms = now_ms
         self._rng = rng
         self._sleep = sleep
-        verify: ssl.SSLContext | bool = True
-        if settings.ca_file is not None:
-            verify = ssl.create_default_context(cafile=settings.ca_file)
-        self._client = httpx.AsyncClient(
-            timeout=settings.timeout / 1000,
-            headers={"User-Agent": USER_AGENT} | settings.headers,
-            verify=verify,
-            limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
-        )
+        self.breaker = Breaker(now_ms)
+        self._credentials = Credentials(settings, now_ms)
+        self._client: httpx.AsyncClient | None = None
+        self._files: dict[str, float] = {}
 
     async def close(self) -> None:
         """End open connections."""
-        await self._client.aclose()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def headers(self) -> dict[str, str]:
+        """What every request carries, credentials too. Raises SourceUnavailable."""
+        own = await self._credentials.headers(await self._connected())
+        return {"User-Agent": USER_AGENT} | self._settings.headers | own
 
     async def get(self, url: str, params: Mapping[str, str] | None = None) -> Answer:
         """GET with retries. Raises SourceUnavailable when no attempt brought an answer."""
@@ -101,36 +107,68 @@ class HttpClient:
     ) -> Answer:
         """One request with retries; the last answer, whatever its status.
 
-        Raises SourceUnavailable when no attempt brought an answer.
+        Raises SourceUnavailable when no attempt brought an answer, or when none is made because
+        the last requests all failed.
         """
+        held = self.breaker.wait_seconds()
+        if held > 0:
+            self.counters.held += 1
+            raise SourceUnavailable(
+                f"{method} {url}: failed too often, tried again in {held:.1f} s"
+            )
         attempt = 0
         while True:
             self.counters.requests += 1
             pause = self._rng.uniform(0, min(PAUSE_FIRST_SECONDS * 2**attempt, PAUSE_MAX_SECONDS))
             try:
-                request = self._client.build_request(
-                    method, url, params=params, data=form, content=body, headers=self._auth(headers)
-                )
                 async with asyncio.timeout(self._settings.timeout / 1000):
-                    answer = await self._attempt(request)
+                    client = await self._connected()
+                    own = dict(headers or {}) | await self._credentials.headers(client)
+                    request = client.build_request(
+                        method, url, params=params, data=form, content=body, headers=own
+                    )
+                    answer = await self._attempt(client, request)
             except (httpx.HTTPError, TimeoutError) as error:
                 if attempt >= self._retries:
                     self.counters.failures += 1
+                    self.breaker.failed()
                     raise SourceUnavailable(f"{method} {url}: {_reason(error)}") from error
             else:
-                if answer.status not in RETRIED_STATUS or attempt >= self._retries:
+                expired = answer.status == 401 and attempt == 0 and self._credentials.forget()
+                if expired:
+                    pause = 0.0
+                elif _can(answer) or attempt >= self._retries:
                     if answer.status >= 400:
                         self.counters.failures += 1
                     else:
                         self.counters.last_success_ms = self._now_ms()
+                    self.breaker.heard(_can(answer))
                     return answer
                 pause = max(pause, retry_after_seconds(answer.headers, self._now_ms()))
             attempt += 1
             self.counters.retries += 1
             await self._sleep(pause)
 
-    async def _attempt(self, request: httpx.Request) -> Answer:
-        response = await self._client.send(request, stream=True)
+    async def _connected(self) -> httpx.AsyncClient:
+        """The client, made anew when its certificates changed."""
+        files = tls_files(self._settings)
+        if self._client is None or files != self._files:
+            verify = tls_context(self._settings)
+            await self.close()
+            proxy = self._settings.proxy
+            self._client = httpx.AsyncClient(
+                timeout=self._settings.timeout / 1000,
+                headers={"User-Agent": USER_AGENT} | self._settings.headers,
+                verify=verify,
+                proxy=None if proxy is None else str(proxy),
+                trust_env=False,
+                limits=httpx.Limits(max_connections=32, max_keepalive_connections=8),
+            )
+            self._files = files
+        return self._client
+
+    async def _attempt(self, client: httpx.AsyncClient, request: httpx.Request) -> Answer:
+        response = await client.send(request, stream=True)
         try:
             chunks: list[bytes] = []
             size = 0
@@ -138,7 +176,7 @@ class HttpClient:
                 size += len(chunk)
                 if size > ANSWER_BYTES_MAX:
                     self.counters.failures += 1
-                    raise SourceUnavailable(
+                    raise QueryTooLarge(
                         f"{request.url}: the answer is larger than {ANSWER_BYTES_MAX >> 20} MiB; "
                         "aggregate the query or split it"
                     )
@@ -146,22 +184,6 @@ class HttpClient:
         finally:
             await response.aclose()
         return Answer(response.status_code, response.headers, b"".join(chunks))
-
-    def _auth(self, headers: Mapping[str, str] | None) -> dict[str, str]:
-        """`headers` with credentials. Raises SourceUnavailable when their secret cannot be read."""
-        try:
-            return dict(headers or {}) | self._credentials()
-        except InvalidInput as error:
-            raise SourceUnavailable(error.detail) from error
-
-    def _credentials(self) -> dict[str, str]:
-        if self._settings.basic_auth is not None:
-            user = self._settings.basic_auth
-            pair = f"{user.username}:{user.password.read()}".encode()
-            return {"Authorization": f"Basic {b64encode(pair).decode()}"}
-        if self._settings.bearer_token is not None:
-            return {"Authorization": f"Bearer {self._settings.bearer_token.read()}"}
-        return {}
 
 
 def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float:
@@ -178,6 +200,11 @@ def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float:
             until = until.replace(tzinfo=UTC)
         seconds = (until - datetime.fromtimestamp(now_ms / 1000, UTC)).total_seconds()
     return min(max(seconds, 0.0), RETRY_AFTER_MAX_SECONDS)
+
+
+def _can(answer: Answer) -> bool:
+    """Whether the server could answer; a query that it gave up is an answer about the query."""
+    return answer.status not in RETRIED_STATUS or answer.body.startswith(b'{"status"')
 
 
 def _reason(error: Exception) -> str:

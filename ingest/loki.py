@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -49,6 +50,11 @@ class _Lines(msgspec.Struct):
     status: str
     data: _Streams
     warnings: list[str] = []
+
+
+class _Names(msgspec.Struct):
+    status: str
+    data: list[str] = []
 
 
 _lines = msgspec.json.Decoder(_Lines)
@@ -109,6 +115,22 @@ class Loki(Source):
         end_ns = self._now_ms() * NS
         parameters = _window(query, end_ns - 1000 * NS, end_ns, "1s") | {"limit": "1"}
         await self._ask(parameters)
+
+    async def labels(self, selector: str | None) -> list[str]:
+        return await self._names("labels", selector)
+
+    async def label_values(self, label: str, selector: str | None) -> list[str]:
+        return await self._names(f"label/{quote(label, safe='')}/values", selector)
+
+    async def _names(self, path: str, selector: str | None) -> list[str]:
+        parameters = {} if selector is None else {"query": selector}
+        answer = await self._http.get(f"{self._api}/{path}", parameters)
+        _refuse(answer)
+        try:
+            # A tenant without streams answers without data.
+            return msgspec.json.decode(answer.body, type=_Names).data
+        except msgspec.DecodeError as error:
+            raise SourceUnavailable(f"the answer is not one of Loki: {error}") from error
 
     async def health(self) -> SourceHealth:
         started_ms = self._now_ms()

@@ -10,13 +10,17 @@ import numpy as np
 
 from ingest.answers import Columns, read_answer
 from ingest.base import Source
+from ingest.discovery import Discovery
 from ingest.http import Answer, HttpClient
 from ingest.known import KnownSeries
 from models.columns import SampleBatch
-from models.errors import QueryRejected, SourceUnavailable
+from models.errors import QueryRejected, QueryTooLarge, SourceUnavailable
 from models.labels import Labels
+from models.query import MetricInfo
 from models.source import PrometheusSource, SourceHealth
 
+TOO_MANY = "too many samples"
+"""In the words of Prometheus, Thanos and Mimir when a query exceeds their `max-samples`."""
 POINTS_MAX = 11_000
 """Prometheus refuses a range query with more points a series."""
 QUERY_IN_URL_MAX = 2_000
@@ -70,10 +74,32 @@ class Prometheus(Source):
         self._api = f"{str(document.url).rstrip('/')}/api/v1"
         self._http = http
         self._now_ms = now_ms
+        self._discovery = Discovery(str(document.url).rstrip("/"), document.http, http)
         self._known: OrderedDict[str, KnownSeries] = OrderedDict()
+        self._fitting: dict[str, int] = {}
+        """Queries whose windows were too large, and how many instants they may try next."""
         self._warnings: tuple[str, ...] = ()
 
     async def read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
+        """Fewer instants than asked for when the server cannot answer all of them at once."""
+        points = min((end_ms - start_ms) // step_ms + 1, self._fitting.get(query, POINTS_MAX))
+        while True:
+            last_ms = start_ms + (points - 1) * step_ms
+            try:
+                batch = await self._read(query, start_ms, last_ms, step_ms)
+            except QueryTooLarge as error:
+                if points == 1:
+                    raise SourceUnavailable(error.detail) from error
+                points = self._fitting[query] = points // 2
+                self._http.counters.halved += 1
+                continue
+            if query in self._fitting and points == self._fitting[query]:
+                self._fitting[query] = 2 * points
+                if self._fitting[query] >= POINTS_MAX:
+                    del self._fitting[query]
+            return batch
+
+    async def _read(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> SampleBatch:
         parameters = {
             "query": query,
             "start": _seconds(start_ms),
@@ -113,6 +139,15 @@ class Prometheus(Source):
             last_success_at=counters.last_success_ms,
             warnings=list(self._warnings),
         )
+
+    async def metrics(self) -> list[MetricInfo]:
+        return await self._discovery.metrics()
+
+    async def labels(self, selector: str | None) -> list[str]:
+        return await self._discovery.labels(selector)
+
+    async def label_values(self, label: str, selector: str | None) -> list[str]:
+        return await self._discovery.label_values(label, selector)
 
     async def close(self) -> None:
         await self._http.close()
@@ -192,6 +227,8 @@ def _open(answer: Answer) -> _Envelope:
     if answer.status == 200 and envelope.status == "success" and envelope.data is not None:
         return envelope
     message = envelope.error or f"HTTP {answer.status}"
+    if envelope.error_type == "timeout" or TOO_MANY in message:
+        raise QueryTooLarge(f"{envelope.error_type}: {message}")
     if answer.status in (400, 422):
         raise QueryRejected(f"{envelope.error_type or 'rejected'}: {message}")
     raise SourceUnavailable(f"HTTP {answer.status}: {message}")

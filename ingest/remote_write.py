@@ -34,12 +34,7 @@ def read_body(body: bytes, known: KnownSeries) -> Columns:
     Raises InvalidInput when it is not one, or larger than BODY_BYTES_MAX uncompressed. Metadata,
     exemplars and native histograms are passed over.
     """
-    try:
-        if cramjam.snappy.decompress_raw_len(body) > BODY_BYTES_MAX:
-            raise _refused(f"larger than {BODY_BYTES_MAX >> 20} MiB uncompressed")
-        raw: Any = cramjam.snappy.decompress_raw(body)
-    except cramjam.DecompressionError as error:
-        raise _refused(f"not compressed with snappy's block format: {error}") from error
+    raw = decompress(body)
     content = np.frombuffer(raw, np.uint8)
 
     def scan(room: Room) -> int:
@@ -56,11 +51,11 @@ def read_body(body: bytes, known: KnownSeries) -> Columns:
         room = Room.for_bytes(len(content), 2, 2)
         count = scan(room)
     if count == MALFORMED:
-        raise _refused("not a WriteRequest")
+        raise refused("not a WriteRequest")
     if count == DISORDERED:
         return _read_plainly(bytes(raw))
     places = room.places[:count]
-    known.learn(content, room.names, places, lambda text: _labels(_fields(text)))
+    known.learn(content, room.names, places, lambda text: _labels(fields_of(text)))
     samples = int(room.edges[count])
     return Columns(
         "remote write",
@@ -71,22 +66,32 @@ def read_body(body: bytes, known: KnownSeries) -> Columns:
     )
 
 
+def decompress(body: bytes) -> Any:
+    """What a body holds, as a buffer. Raises InvalidInput."""
+    try:
+        if cramjam.snappy.decompress_raw_len(body) > BODY_BYTES_MAX:
+            raise refused(f"larger than {BODY_BYTES_MAX >> 20} MiB uncompressed")
+        return cramjam.snappy.decompress_raw(body)
+    except cramjam.DecompressionError as error:
+        raise refused(f"not compressed with snappy's block format: {error}") from error
+
+
 def _read_plainly(raw: bytes) -> Columns:
     """The same, field by field, in any order."""
     labels: list[Labels] = []
     series: list[int] = []
     times: list[int] = []
     values: list[float] = []
-    for number, own in _fields(raw):
+    for number, own in fields_of(raw):
         if number != SERIES or not isinstance(own, bytes):
             continue
-        parts = list(_fields(own))
+        parts = list(fields_of(own))
         for which, sample in parts:
             if which == SAMPLE and isinstance(sample, bytes):
-                fields = dict(_fields(sample))
+                fields = dict(fields_of(sample))
                 bits, at = fields.get(1, 0), fields.get(2, 0)
                 if not isinstance(bits, int) or not isinstance(at, int):
-                    raise _refused("a sample is not a value and a timestamp")
+                    raise refused("a sample is not a value and a timestamp")
                 series.append(len(labels))
                 values.append(float(np.uint64(bits).view(np.float64)))
                 times.append(at - (1 << 64) if at >> 63 else at)
@@ -102,20 +107,24 @@ def _read_plainly(raw: bytes) -> Columns:
 
 def _labels(fields: Iterator[tuple[int, int | bytes]]) -> Labels:
     pairs: dict[str, str] = {}
+    count = 0
     for number, text in fields:
         if number == LABEL and isinstance(text, bytes):
-            pair = dict(_fields(text))
+            pair = dict(fields_of(text))
             name, value = pair.get(1, b""), pair.get(2, b"")
             if not isinstance(name, bytes) or not isinstance(value, bytes):
-                raise _refused("a label is not a name and a value")
+                raise refused("a label is not a name and a value")
             try:
                 pairs[name.decode()] = value.decode()
             except UnicodeDecodeError as error:
-                raise _refused(f"a label is not UTF-8: {error}") from error
+                raise refused(f"a label is not UTF-8: {error}") from error
+            count += 1
+    if "" in pairs or len(pairs) < count:
+        raise refused(f"a series has empty or repeated label names: {list(pairs)[:8]}")
     return Labels(pairs)
 
 
-def _fields(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields_of(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Number and content of each field; fixed numbers as their bits."""
     text = np.frombuffer(raw, np.uint8)
     at = 0
@@ -123,12 +132,13 @@ def _fields(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
         at, key = _varint(text, at, len(raw))
         end, begin, word = _field(text, at, len(raw), int(key) & 7) if at >= 0 else (-1, 0, 0)
         if end < 0:
-            raise _refused("not a WriteRequest")
+            raise refused("not a WriteRequest")
         yield int(key) >> 3, raw[begin:end] if int(key) & 7 == TEXT else int(word)
         at = end
 
 
-def _refused(why: str) -> InvalidInput:
+def refused(why: str) -> InvalidInput:
+    """The error for a body that cannot be read."""
     return InvalidInput(f"remote write: {why}", (FieldFault("", why),))
 
 

@@ -8,7 +8,9 @@
     ├── Unauthorized          no token, or an unknown one
     ├── SourceError           a source did not answer the question
     │   ├── QueryRejected     it answered: the query is wrong (asking again will not help)
+    │   │   └── QueryTooLarge it is too much for one answer (a shorter window may do)
     │   └── SourceUnavailable it could not be reached or broke off (asking again may help)
+    ├── IntakeFull            more was pushed than may wait (the sender keeps it and tries again)
     ├── NotReady              the engine is still restoring its state
     ├── SnapshotDamaged       a snapshot file that cannot be trusted
     └── StoreUnavailable      the records could not be read or written (full disk, locked file)
@@ -84,10 +86,23 @@ class QueryRejected(SourceError):
     code = "query_rejected"
 
 
+class QueryTooLarge(QueryRejected):
+    """The answer would be too large or take too long; half the window may do."""
+
+    code = "query_too_large"
+
+
 class SourceUnavailable(SourceError):
     """The source could not be reached, timed out, or answered with nonsense."""
 
     code = "source_unavailable"
+    retryable = True
+
+
+class IntakeFull(AiopsError):
+    """More was pushed than may wait here; nothing of this push was taken."""
+
+    code = "intake_full"
     retryable = True
 
 

@@ -67,6 +67,17 @@ def quote(value: str) -> str:
     return f'"{escaped}"'
 
 
+def unquote(quoted: str) -> str:
+    """The text in single or double quotes, or between backticks as it stands.
+
+    >>> unquote('"say \\\\"hi\\\\""'), unquote("`as it stands`")
+    ('say "hi"', 'as it stands')
+    """
+    if quoted[0] == "`":
+        return quoted[1:-1]
+    return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), quoted[1:-1])
+
+
 @dataclass(frozen=True)
 class Matcher:
     """One condition on one label: `=`, `!=`, `=~` or `!~`; the latter match the whole value."""
@@ -96,6 +107,21 @@ class Selector:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether every matcher holds."""
         return all(matcher.matches(labels) for matcher in self.matchers)
+
+
+def parse_labels(text: str) -> Labels:
+    """Read `{a="b", c="d"}`, as the push API of Loki writes a stream's labels.
+
+    >>> parse_labels('{app="shop"}')["app"]
+    'shop'
+    """
+    text = text.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        raise ValueError(f'{text!r} is not a label set; write it like {{app="shop"}}')
+    matchers = list(_read_matchers(text[1:-1]))
+    if any(matcher.operator != "=" for matcher in matchers):
+        raise ValueError(f"{text!r} has a matcher that is not an equality")
+    return Labels({matcher.name: matcher.value for matcher in matchers})
 
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -136,7 +162,7 @@ def _read_matchers(text: str) -> Iterator[Matcher]:
         if match is None:
             raise ValueError(f'expected label="value" at {text[at:]!r}')
         name, operator, quoted = match.groups()
-        value = re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[0]), quoted[1:-1])
+        value = unquote(quoted)
         if operator in ("=~", "!~"):
             try:
                 re.compile(value)

@@ -32,6 +32,7 @@ from aiops.store import tables
 from models.anomaly import Anomaly, AnomalyFilter
 from models.detector import Detector
 from models.errors import InvalidInput, StoreUnavailable
+from models.source import Source, parse_source
 
 PAGE_READ = 500
 BUSY_MS = 10_000
@@ -108,6 +109,25 @@ class Store:
         """Forget a detector; its anomalies stay until their retention ends."""
         with self._transaction() as connection:
             connection.execute(delete(tables.detectors).where(tables.detectors.c.name == name))
+
+    def sources(self) -> list[Source]:
+        """Every source that was registered over REST, by name."""
+        with self._transaction() as connection:
+            rows = connection.execute(select(tables.sources).order_by(tables.sources.c.name))
+            return [parse_source(row.document) for row in rows]
+
+    def put_source(self, document: Source) -> None:
+        """Register, or replace what has the name."""
+        with self._transaction() as connection:
+            table = tables.sources
+            connection.execute(delete(table).where(table.c.name == document.name))
+            values = {"name": document.name, "document": document.model_dump(mode="json")}
+            connection.execute(insert(table).values(values))
+
+    def delete_source(self, name: str) -> None:
+        """Forget a source."""
+        with self._transaction() as connection:
+            connection.execute(delete(tables.sources).where(tables.sources.c.name == name))
 
     def record(self, anomalies: Sequence[Anomaly], limit: int) -> list[FeedMessage]:
         """Store what an engine has to tell; gives back what was not told before, with cursors.

@@ -29,6 +29,13 @@ detectors = Table(
     Column("live_after_ms", BigInteger, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("document", JSON, nullable=False),
+)
+
 anomalies = Table(
     "anomalies",
     metadata,

@@ -46,7 +46,7 @@ class Room:
     """A collector with a pipeline that judges whatever comes."""
 
     def __init__(self, source):
-        self.clock = ManualClock(NOW_MS)
+        self.clock = ManualClock(NOW_MS + 200)  # Reads are spread over a part of a step.
         self.batcher = Batcher(1_000_000)
         self.stream = stream(live_after_ms=NOW_MS - 1000)
         self.source = source

@@ -164,3 +164,31 @@ def test_every_recorded_range_answer_is_read_or_refused_as_recorded(recorded, up
                 ask(upstream.url)
             assert body["error"] in caught.value.detail
     assert seen > 5
+
+
+def test_a_window_too_large_for_the_server_is_halved_until_it_fits(upstream):
+    limit = 40
+
+    def answer(request):
+        asked = request.parameters
+        points = (float(asked["end"]) - float(asked["start"])) / 15 + 1
+        if points > limit:
+            error = {"status": "error", "errorType": "execution",
+                     "error": "query processing would load too many samples into memory"}  # fmt: skip
+            return 422, {}, json.dumps(error).encode()
+        return matrix(({"a": "b"}, [[float(asked["end"]), "1"]]))[0]
+
+    upstream.answer = answer
+
+    async def scenario():
+        prometheus = source(upstream.url)
+        batch = await prometheus.read("up", 0, 15_000 * 199, 15_000)
+        assert (batch.start_ms, batch.end_ms) == (0, 15_000 * 24)
+        assert prometheus._http.counters.halved == 3
+        before = len(upstream.requests)
+        batch = await prometheus.read("up", batch.end_ms + 15_000, 15_000 * 199, 15_000)
+        assert batch.end_ms == 15_000 * 49
+        assert len(upstream.requests) <= before + 2
+        await prometheus.close()
+
+    asyncio.run(scenario())

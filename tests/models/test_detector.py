@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from models.detector import Detector
+from models.detector import Detector, Logs
 from models.errors import InvalidInput
 from models.validation import parse
 
@@ -29,7 +29,8 @@ DOCUMENT = {
 
 def test_a_document_comes_back_as_it_was_written():
     written = parse(Detector, DOCUMENT).model_dump(mode="json")
-    assert written == DOCUMENT | {"delay": "5s"}
+    logs = Logs().model_dump(mode="json")
+    assert written == DOCUMENT | {"delay": "5s", "logs": logs}
     assert parse(Detector, json.loads(json.dumps(written))).model_dump(mode="json") == written
 
 
