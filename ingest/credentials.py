@@ -68,7 +68,7 @@ class Credentials:
             if answer.status_code != 200:
                 raise SourceUnavailable(f"{oauth2.token_url}: HTTP {answer.status_code}")
             token = msgspec.json.decode(answer.content, type=_Token)
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
+        except (httpx.HTTPError, OSError, msgspec.DecodeError) as error:
             raise SourceUnavailable(f"{oauth2.token_url}: no token: {error}") from error
         good_ms = int(token.expires_in * 1000) - EXPIRES_EARLY_MS
         self._token = token.access_token, self._now_ms() + max(good_ms, 0)

@@ -128,7 +128,7 @@ class HttpClient:
                         method, url, params=params, data=form, content=body, headers=own
                     )
                     answer = await self._attempt(client, request)
-            except (httpx.HTTPError, TimeoutError) as error:
+            except (httpx.HTTPError, OSError) as error:  # httpx lets a TLS alert through.
                 if attempt >= self._retries:
                     self.counters.failures += 1
                     self.breaker.failed()

@@ -18,7 +18,7 @@ from api.ports import Ports
 from api.routes.feed import routes
 from tests.process import until
 
-MESSAGES = 20_000
+MESSAGES = 8_000
 QUEUE_MAX = 100
 BURST = 40
 RNG = random.Random(1)

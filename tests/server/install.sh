@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings the real servers that the tests drive: Debian's own Prometheus, and a newer one, unpacked
-# beside it and never installed. Prints what it could not bring; the tests decide what that means.
+# Brings the real servers that the tests drive: Debian's own Prometheus and VictoriaMetrics, and a
+# newer Prometheus, unpacked beside it and never installed. Prints what it could not bring; the tests decide what that means.
 set -u
 here=$(cd "$(dirname "$0")/../.." && pwd)/.servers
 say() { echo "servers: $*"; }
@@ -10,16 +10,17 @@ if ! command -v apt-get >/dev/null; then
     exit 0
 fi
 
-if ! command -v prometheus >/dev/null; then
+for program in prometheus victoria-metrics; do
+    command -v "$program" >/dev/null && continue
     if [ "$(id -u)" = 0 ]; then
-        say "installing prometheus"
+        say "installing $program"
         apt-get update -qq >/dev/null 2>&1
-        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends prometheus \
-            >/dev/null 2>&1 || say "prometheus could not be installed"
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$program" \
+            >/dev/null 2>&1 || say "$program could not be installed"
     else
-        say "not root: run 'apt-get install prometheus' to run the tests that need it"
+        say "not root: run 'apt-get install $program' to run the tests that need it"
     fi
-fi
+done
 
 if [ ! -x "$here/newer/usr/bin/prometheus" ]; then
     # The mirror that this machine uses already, asked for the unstable distribution.

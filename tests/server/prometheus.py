@@ -69,14 +69,15 @@ class Exporter:
 class Prometheus:
     """The program over a folder, scraping `targets` each second."""
 
-    def __init__(self, program, folder, targets, *flags):
+    def __init__(self, program, folder, targets, *flags, remote_write=None):
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._config = self._folder / "prometheus.yml"
         scrape = {"job_name": "test", "static_configs": [{"targets": targets}]}
-        self._config.write_text(
-            json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]})
-        )
+        settings = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
+        if remote_write:
+            settings["remote_write"] = [remote_write]
+        self._config.write_text(json.dumps(settings))
         self._program = program
         self._flags = flags
         self._port = free_port()
