@@ -30,7 +30,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not server"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not server"
 
 # The uncompiled run covers kernels line by line; the server tests drive real programs.
 test: check servers

@@ -5,18 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUESTIONS = ("mad", "ewma", "wire", "road", "footprint")
+QUESTIONS = ("mad", "ewma", "wire", "road", "intake", "log_templates", "footprint")
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- benchmarks: written by `make bench` -->"
 END = "<!-- end of benchmarks -->"
 
 
 def main() -> None:
-    """Run them one after another; `--quick` is passed on."""
+    """Run them one after another; `--quick` is passed on, `--data DIR` to those that take it."""
+    given = sys.argv[1:]
+    data = given[given.index("--data") : given.index("--data") + 2] if "--data" in given else []
+    quick = [word for word in given if word == "--quick"]
     answers = [
         json.loads(
             subprocess.run(
-                [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]],
+                [
+                    *(sys.executable, "-m", f"benchmarks.{name}", *quick),
+                    *(data if name == "log_templates" else []),
+                ],
                 check=True,
                 stdout=subprocess.PIPE,
             ).stdout

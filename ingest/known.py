@@ -45,17 +45,18 @@ class Room(NamedTuple):
 
 
 class KnownSeries:
-    """The series of one query, in order of first sight.
+    """The series of one query, or of one sender, in order of first sight.
 
-    When they would be more than SERIES_MAX, or an answer names none of them, they are forgotten.
-
+    When they would be more than SERIES_MAX, or an answer names none of them, they are forgotten;
+    in_parts: answers name different parts of the series, so that naming none means nothing.
 
     texts: every naming text, one behind the other. edges: where each begins and ends in there.
     table: places by hash, open addressing, -1 for none; twice as many as there may be series.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_parts: bool = False) -> None:
         self.labels: list[Labels] = []
+        self._in_parts = in_parts
         self.texts: Bytes = np.empty(0, np.uint8)
         self.edges: Places = np.zeros(1, np.int64)
         self.table: Places = np.full(2 * ROOM_FIRST, -1, np.int64)
@@ -75,11 +76,13 @@ class KnownSeries:
         unknown = np.flatnonzero(places < 0).tolist()
         if not unknown:
             return
+        anew = len(unknown) == len(places) and not self._in_parts
         if len(self.labels) + len(unknown) > SERIES_MAX:
+            anew = True
             unknown = list(range(len(places)))
         texts = [content[names[k, 0] : names[k, 1]].tobytes() for k in unknown]
         named = {text: read(text) for text in texts}
-        if len(unknown) == len(places):
+        if anew:
             self.labels, self.table = [], np.full(2 * ROOM_FIRST, -1, np.int64)
             self.texts, self.edges = np.empty(0, np.uint8), np.zeros(1, np.int64)
             self._answer = (np.empty(0, np.int64), ())

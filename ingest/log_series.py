@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ingest.log_lines import CATEGORIES, REDACTED, read_level, read_message
-from ingest.templates import OTHER_ID, Templates
+from ingest.templates import ANY, OTHER_ID, Templates
 from ingest.tokens import PADDING
 from models.anomaly import LogEvidence
 from models.columns import LineBatch, SampleBatch
@@ -31,7 +31,6 @@ LINE_BYTES_MAX = 4_096
 """Of a message; what comes behind is not looked at."""
 DERIVED = ("detected_level",)
 """Labels that Loki adds to answers; on a tail they are missing, so they identify nothing."""
-PATTERN_WILD = re.compile(r"<\*>(?:[^\w<]*<\*>)*")
 
 Values = Literal["counts", "novelty"]
 
@@ -67,6 +66,8 @@ class LogSeries:
         ]
         self._kept: dict[Labels, Labels] = {}
         self._ended: set[str] = set()
+        self._around: dict[str, tuple[bool, bool]] = {}
+        """Whether there is text before and after the messages of a template."""
 
     def count(self, batch: LineBatch) -> SampleBatch:
         """The counts of a window's lines, at its instants; what is not there is 0."""
@@ -99,19 +100,36 @@ class LogSeries:
             template=text,
             category=known[0] if known else None,
             examples=list(self._examples.get(name, ())),
-            query=_pattern_query(self._query, text),
+            query=self._query_of(name),
         )
+
+    def _query_of(self, name: str) -> str:
+        """The query with a pattern that lines of the template pass."""
+        place = self.templates.place_of(name)
+        if place is None:
+            return self._query
+        pattern = self.templates.pattern(place)
+        before, after = self._around.get(name, (False, False))
+        if before:
+            pattern = ANY + pattern.removeprefix(ANY)
+        if after:
+            pattern = pattern.removesuffix(ANY) + ANY
+        return f"{self._query} |> {quote(pattern)}"
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs."""
         examples = {name: list(lines) for name, lines in self._examples.items()}
-        rest = msgspec.msgpack.encode((self._first_ms, examples, astuple(self.counters)))
+        counters = astuple(self.counters)
+        rest = msgspec.msgpack.encode((self._first_ms, examples, counters, self._around))
         return self.templates.state() | {"lines": np.frombuffer(rest, np.uint8)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `state` gave."""
-        kind = tuple[int | None, dict[str, list[str]], tuple[int, int, int]]
-        first_ms, examples, counts = msgspec.msgpack.decode(state["lines"].tobytes(), type=kind)
+        kind = tuple[
+            int | None, dict[str, list[str]], tuple[int, int, int], dict[str, tuple[bool, bool]]
+        ]
+        saved = msgspec.msgpack.decode(state["lines"].tobytes(), type=kind)
+        first_ms, examples, counts, self._around = saved
         self.templates.restore(state["templates"])
         self._first_ms = first_ms
         self._examples = {name: deque(lines, EXAMPLES_MAX) for name, lines in examples.items()}
@@ -137,12 +155,18 @@ class LogSeries:
         if self._is_warm(at_ms):
             self.counters.new += len(new)
         counts: dict[tuple[Labels, int], int] = {}
-        for stream, template, line in zip(of, templates.tolist(), lines, strict=True):
+        rows = zip(of, templates.tolist(), lines, messages, strict=True)
+        for stream, template, line, message in rows:
             key = streams[stream], template
             count = counts.get(key, 0)
             counts[key] = count + 1
             if count == 0:
-                self._keep_example(self.templates.id_of(template), line)
+                name = self.templates.id_of(template)
+                self._keep_example(name, line)
+                if name not in self._around:
+                    begin = line.find(message)
+                    ends = begin + len(message) == len(line)
+                    self._around[name] = (begin != 0, not ends)
         for (labels, template), count in counts.items():
             name = self.templates.id_of(template)
             value = float(count)
@@ -170,6 +194,7 @@ class LogSeries:
     def _end(self, names: Sequence[str]) -> None:
         for name in names:
             self._examples.pop(name, None)
+            self._around.pop(name, None)
         self._ended.update(names)
 
     def _is_warm(self, at_ms: int) -> bool:
@@ -243,14 +268,3 @@ class _Samples:
             received_ms=of.received_ms,
             warnings=of.warnings,
         )
-
-
-def _pattern_query(query: str, template: str) -> str:
-    """The query with a pattern that only lines of the template pass.
-
-    >>> _pattern_query('{app="a"}', 'took <*>, <*> in <*>')
-    '{app="a"} |> "<_>took <_> in <_>"'
-    """
-    pattern = PATTERN_WILD.sub("<_>", template)
-    pattern = f"<_>{pattern.removeprefix('<_>')}".removesuffix("<_>") + "<_>"
-    return f"{query} |> {quote(pattern)}"

@@ -96,7 +96,7 @@ class Received(Source):
         self.kept_samples = 0
         self._document = document
         self._now_ms = now_ms
-        self._known = KnownSeries()
+        self._known = KnownSeries(in_parts=True)
         self._pushes: deque[_Push] = deque()
         self._chosen: dict[str, _Chosen] = {}
         self._read_until_ms = 0

@@ -8,6 +8,7 @@ Why not drain3: its similarity threshold puts one truly new line in ten into an 
 groups change with the order of lines, and it reads every form of a length for each line.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from hashlib import blake2b
@@ -20,12 +21,16 @@ from numpy.typing import NDArray
 from ingest.closure import VARIES, Closure, Form
 from ingest.known import Places
 from ingest.nearest import Nearest
-from ingest.tokens import TOKENS_MAX, WILD, WORD, look_up, read_line
+from ingest.tokens import MARK, TOKENS_MAX, WILD, WORD, look_up, read_line
 from models.words import Bytes
 
 OTHER = 0
 """The place of lines beyond the bounds."""
 OTHER_ID = "other"
+ANY = "<_>"
+ANY_RUN = re.compile("(?:<_>)+")
+REPEATED = 4
+"""Added to the gap before a mark that stands more than once."""
 SECRETS = ("password", "passwd", "pwd", "secret", "token", "apikey", "api_key", "authorization")
 FORMS_PER_TEMPLATE = 8
 """Forms that are kept, for each template that may be."""
@@ -126,17 +131,38 @@ class Templates:
 
     def text(self, place: int) -> str:
         """The template that a form belongs to, `<*>` where it varies."""
+        return "".join(" " * min(gap % REPEATED, 1) + word for gap, word in self._spaced(place))
+
+    def pattern(self, place: int) -> str:
+        """The template as a pattern of LogQL's `|>`, where `<_>` is any text but none.
+
+        Where the line has more than one space, or a mark more than once, that is any text too.
+        """
+        parts: list[str] = []
+        for gap, word in self._spaced(place):
+            parts.append({0: "", 1: " "}.get(gap % REPEATED, ANY))
+            if word == ")" and parts[-1] == "" and parts[-2:-1] == [ANY]:
+                continue  # "()" is of "(<*>)" too, and what varies is then the bracket.
+            parts.append(ANY if word == VARIES else word + ANY if gap >= REPEATED else word)
+        return ANY_RUN.sub(ANY, "".join(parts))
+
+    def _spaced(self, place: int) -> Iterable[tuple[int, str]]:
+        """The tokens of a template, each with the gap before it."""
         if place == OTHER:
-            return VARIES
+            return [(0, VARIES)]
         form = self._closure.general(self._nodes[place])
         groups = self.groups()
         gaps = (self._gaps[k] for k in np.flatnonzero(groups == groups[place]).tolist())
-        fitting = next((own for own in gaps if len(own) == len(form)), (1,) * len(form))
-        return "".join(" " * gap + word for gap, word in zip(fitting, form, strict=True)).strip()
+        fitting = next((own for own in gaps if len(own) == len(form)), (0,) + (1,) * len(form))
+        return zip(fitting, form, strict=False)
+
+    def place_of(self, name: str) -> int | None:
+        """A form of the template of that name, None when it is gone."""
+        return self._by_name.get(name)
 
     def text_of(self, name: str) -> str | None:
         """The template of that name, None when it is gone."""
-        place = self._by_name.get(name)
+        place = self.place_of(name)
         return None if place is None else self.text(place)
 
     def take_merges(self) -> list[Merge]:
@@ -288,7 +314,7 @@ class Templates:
 def _form(
     text: Bytes, begin: int, end: int, tokens: NDArray[np.int32]
 ) -> tuple[Form, tuple[int, ...]]:
-    """A line's form, and whether there is a gap before each token."""
+    """A line's form, and the gap before each token: none, one space, or more."""
     count = read_line(text, begin, end, tokens)
     form: list[str] = []
     gaps: list[int] = []
@@ -299,7 +325,13 @@ def _form(
             form.append(text[first:last].tobytes().decode("utf-8", "backslashreplace"))
         else:
             form.append(chr(text[first]))
-        gaps.append(int(first > begin and text[first - 1] <= 32))
+        spaces = 0
+        while first - spaces > begin and text[first - spaces - 1] <= 32 and spaces < 2:
+            spaces += 1
+        single = spaces == 0 or (spaces == 1 and text[first - 1] == 32)
+        repeated = kind == MARK and last - first > 1
+        start = first - spaces == begin  # What stands before the first token is no part of it.
+        gaps.append((0 if start else spaces if single else 2) + REPEATED * repeated)
     return tuple(form), tuple(gaps)
 
 

@@ -248,9 +248,11 @@ def _varies(text: Bytes, begin: int, end: int, first: int, last: int) -> bool:
             code |= text[at] == SLASH
             mail |= text[at] == AT and at > begin
             lower &= 97 <= text[at] <= 122
-    if code or dots == 0 or not lower or not 2 <= stop - label <= 6:
+    if code or dots == 0 or not lower or stop - label < 2:
         return False
-    if mail or dots >= 2:
+    if mail or stop - label > 6:
+        return mail
+    if dots >= 2:
         return True
     followed = stop == end and end + 1 < last and text[end] == COLON
     if followed and CLASSES[text[end + 1]] == DIGIT:

@@ -186,7 +186,7 @@ def _line_filter(operator, quoted):
     text = quoted[1:-1] if quoted[0] == "`" else json.loads(quoted)
     if operator == "|>":
         parts = [re.escape(part) for part in text.split("<_>")]
-        pattern = re.compile(".*?".join(parts), re.DOTALL)
+        pattern = re.compile(".+?".join(parts), re.DOTALL)  # A place is never empty.
         return lambda line: pattern.fullmatch(line) is not None
     if operator in ("|=", "!="):
         return lambda line: (text in line) == (operator == "|=")

@@ -8,6 +8,7 @@ from ingest.log_series import LogSeries
 from models.columns import LineBatch
 from models.detector import Logs
 from models.labels import Labels
+from tests.loki import _line_filter
 
 STEP_MS = 60_000
 NS = 1_000_000
@@ -130,9 +131,29 @@ def test_evidence_shows_the_template_its_category_examples_and_a_query():
     assert "s3cret" not in text
     assert "a@b" not in text
     assert "<account>" in text
-    assert evidence.query.startswith('{app="shop"} |> "<_>')
-    assert evidence.query.endswith('<_>"')
+    assert evidence.query == '{app="shop"} |> "connect to <_> timed out for acct-x, password=<_>"'
     assert series.evidence({"app": "shop", "level": "info"}) is None
+
+
+LINES = [
+    "user {} logged in  from {}", "***** sweep {} done *****", 'took {} ms, said "hi" \\ {}', "{} of {} in {}",
+    "  padded {}", "from {} () at {}", "level=info msg=\"cart {} is full\" took={}ms", "plain words alone",
+    '{{"level": "info", "message": "order {} is paid", "id": {}}}', "tab\there {}", "end in {}",
+]  # fmt: skip
+
+
+def test_the_query_of_a_template_shows_its_lines_and_no_others():
+    texts = [line.format(k, k + 7, k * 3) for line in LINES for k in range(3, 9)]
+    series = LogSeries("{}", Logs(series="templates"), "counts")
+    got = series.count(lines(texts))
+    shown = 0
+    for labels in got.labels:
+        query = series.evidence(labels).query
+        passes = _line_filter("|>", query.removeprefix("{} |> "))
+        matched = [text for text in texts if passes(text)]
+        shown += len(matched)
+        assert set(series.evidence(labels).examples) <= set(matched)
+    assert shown == len(texts)
 
 
 def test_templates_that_merge_or_are_forgotten_end():

@@ -94,9 +94,13 @@ def varies(line, at, end):
     labels = name.split(".")
     if len(labels) < 2 or labels[0] in CODE:
         return False
-    if "/" in name or not re.fullmatch("[a-z]{2,6}", labels[-1]):
+    if "/" in name or not re.fullmatch("[a-z]{2,}", labels[-1]):
         return False
-    if "@" in name[1:] or len(labels) > 2:
+    if "@" in name[1:]:
+        return True
+    if len(labels[-1]) > 6:
+        return False
+    if len(labels) > 2:
         return True
     if name == run and re.match(":[0-9]", line[end : end + 2]):
         return True
