@@ -324,7 +324,9 @@ class Registry:
             self._limits,
             born_ms=registered.born_ms,
             live_after_ms=registered.live_after_ms,
-            absent_is_zero=source.absent_is_zero(registered.document.query),
+            # A step without a line counts 0; one without a number in its lines has none.
+            absent_is_zero=source.absent_is_zero(registered.document.query)
+            and not registered.document.logs.values,
         )
 
     def _run(self, name: str) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from aiops.decide import Decider, Moment
 from aiops.scoring import Scoring
 from aiops.series import SeriesTable
+from aiops.transform import Transform
 from detectors.log_novelty import LogNovelty
 from ingest.log_series import TEMPLATE, LogSeries
 from models.anomaly import Anomaly, Close
@@ -82,6 +83,7 @@ class Stream:
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
         )
+        self.transform = Transform(document.transform)
         self.lines: LogSeries | None = None
         self.decider = Decider(document, self.scoring.model, stale_ms)
 
@@ -103,6 +105,8 @@ class Stream:
         if isinstance(batch, LineBatch):
             batch = self._counted(batch)
         rows = self.series.locate(batch)
+        self.transform.grow(self.series.capacity)
+        rows = self.transform.apply(rows)
         self.scoring.grow(self.series.capacity)
         self.decider.grow(self.series.capacity)
         scores = self.scoring.step(rows)
@@ -112,6 +116,7 @@ class Stream:
         if len(left):
             anomalies += self.decider.forget(left, self.series.labels, moment)
             self.scoring.forget(left)
+            self.transform.forget(left)
         labels = list(self.series.labels) if len(left) else self.series.labels
         self.series.release(left)
         anomalies = self._with_evidence(anomalies)
@@ -132,6 +137,7 @@ class Stream:
         place = [self.position_ms, self.samples_total, self.generation]
         parts = {
             "series": self.series.state(),
+            "transform": self.transform.state(),
             "scoring": self.scoring.state(),
             "decide": self.decider.state(),
         }
@@ -150,6 +156,7 @@ class Stream:
             if generation != self.generation:
                 return False
             self.series.restore(_part(state, "series"))
+            self.transform.restore(_part(state, "transform"))
             self.scoring.restore(_part(state, "scoring"))
             self.decider.restore(_part(state, "decide"))
             lines = _part(state, "lines")

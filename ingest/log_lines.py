@@ -66,7 +66,38 @@ _LEVEL_WORD = re.compile(
 _LEVEL_BYTES = 200
 """A level stands at the start of a line."""
 _LOGFMT = re.compile(rb'(?:^|\s)([A-Za-z_][\w.-]*)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
+_SECONDS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0,
+    "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minutes": 60.0, "h": 3600.0,
+    "hours": 3600.0, "d": 86400.0, "days": 86400.0, "": 1.0,
+}  # fmt: skip
+_BYTES = {"B": 1.0, "byte": 1.0, "bytes": 1.0} | {
+    f"{prefix}{end}": base**power
+    for end, base in (("B", 1000.0), ("iB", 1024.0), ("b", 1000.0))
+    for power, prefixes in enumerate(("", "kK", "mM", "gG", "tT"))
+    for prefix in prefixes
+    if power
+}
+_QUANTITY = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?) ?([A-Za-zµ]*)")
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_quantity(text: str) -> float | None:
+    """A number, in seconds or bytes when it has such a unit; None when it is none.
+
+    >>> read_quantity("1.5ms"), read_quantity("2 KiB"), read_quantity("1m30s"), read_quantity("-7")
+    (0.0015, 2048.0, 90.0, -7.0)
+    """
+    text = text.strip()
+    parts = _QUANTITY.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        return None
+    if len(parts) > 1 and any(unit not in _SECONDS for _, unit in parts):
+        return None
+    scales = [_SECONDS.get(unit, _BYTES.get(unit)) for _, unit in parts]
+    if None in scales:
+        return None
+    return sum(float(n) * scale for (n, _), scale in zip(parts, scales, strict=True) if scale)
 
 
 def read_message(line: bytes, fields: Sequence[str]) -> bytes:

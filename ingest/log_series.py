@@ -5,9 +5,10 @@ how lines come in batches. Every line is counted: the counts of a step's templat
 lines (what finds no room is the template `other`).
 """
 
+import math
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ingest.log_lines import CATEGORIES, REDACTED, read_level, read_message
+from ingest.log_lines import CATEGORIES, REDACTED, read_level, read_message, read_quantity
 from ingest.templates import ANY, OTHER_ID, Templates
 from ingest.tokens import PADDING
 from models.anomaly import LogEvidence
@@ -24,7 +25,13 @@ from models.columns import LineBatch, SampleBatch
 from models.detector import Logs
 from models.labels import Labels, quote
 
-TEMPLATE, LEVEL = "template", "level"
+TEMPLATE, LEVEL, VALUE = "template", "level", "value"
+REDUCE: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "mean": lambda values: math.fsum(values) / len(values),
+    "sum": math.fsum,
+    "max": max,
+    "min": min,
+}
 EXAMPLES_MAX = 5
 EXAMPLE_CHARACTERS_MAX = 500
 LINE_BYTES_MAX = 4_096
@@ -64,6 +71,7 @@ class LogSeries:
             *REDACTED,
             *((re.compile(mask.pattern), mask.word) for mask in settings.redact),
         ]
+        self._patterns = [re.compile(value.pattern) for value in settings.values]
         self._kept: dict[Labels, Labels] = {}
         self._ended: set[str] = set()
         self._around: dict[str, tuple[bool, bool]] = {}
@@ -143,6 +151,9 @@ class LogSeries:
             self._first_ms = at_ms
         streams = [self._stream(labels) for labels in batch.labels]
         lines, of = batch.lines[begin:end], batch.stream[begin:end].tolist()
+        if self._settings.values and self._values == "counts":
+            self._read_values(lines, of, streams, at_ms, samples)
+            return
         messages = [read_message(line, self._settings.message_fields) for line in lines]
         if self._values == "counts" and self._settings.series != "templates":
             self._count_levels(batch, lines, of, streams, at_ms, samples)
@@ -173,6 +184,27 @@ class LogSeries:
             if self._values == "novelty":
                 value = new.get(template, 0.0) if self._is_warm(at_ms) else np.nan
             samples.add(Labels({**labels, TEMPLATE: name}), at_ms, value)
+
+    def _read_values(
+        self,
+        lines: Sequence[bytes],
+        of: Sequence[int],
+        streams: Sequence[Labels],
+        at_ms: int,
+        samples: "_Samples",
+    ) -> None:
+        found: dict[tuple[Labels, int], list[float]] = {}
+        for stream, line in zip(of, lines, strict=True):
+            text = line[:LINE_BYTES_MAX].decode("utf-8", "replace")
+            for k, pattern in enumerate(self._patterns):
+                match = pattern.search(text)
+                value = None if match is None or match[1] is None else read_quantity(match[1])
+                if value is not None:
+                    found.setdefault((streams[stream], k), []).append(value)
+        for (labels, k), values in found.items():
+            wanted = self._settings.values[k]
+            own = Labels({**labels, VALUE: wanted.name})
+            samples.add(own, at_ms, REDUCE[wanted.reduce](values))
 
     def _count_levels(
         self,

@@ -19,8 +19,8 @@ from models.labels import Labels
 from models.query import MetricInfo
 from models.source import PrometheusSource, SourceHealth
 
-TOO_MANY = "too many samples"
-"""In the words of Prometheus, Thanos and Mimir when a query exceeds their `max-samples`."""
+TOO_MANY = ("too many samples", "too many points")
+"""In the words of Prometheus, Thanos, Mimir and VictoriaMetrics for more than they may answer."""
 POINTS_MAX = 11_000
 """Prometheus refuses a range query with more points a series."""
 QUERY_IN_URL_MAX = 2_000
@@ -227,7 +227,7 @@ def _open(answer: Answer) -> _Envelope:
     if answer.status == 200 and envelope.status == "success" and envelope.data is not None:
         return envelope
     message = envelope.error or f"HTTP {answer.status}"
-    if envelope.error_type == "timeout" or TOO_MANY in message:
+    if envelope.error_type == "timeout" or any(words in message for words in TOO_MANY):
         raise QueryTooLarge(f"{envelope.error_type}: {message}")
     if answer.status in (400, 422):
         raise QueryRejected(f"{envelope.error_type or 'rejected'}: {message}")

@@ -108,8 +108,9 @@ class Replay(Source):
                 except InvalidInput as error:
                     raise QueryRejected(error.detail) from error
                 times = table.timestamps_ms
-                if self._document.shift_to_now and len(times):
-                    times += self._born_ms - int(times[-1])
+                if self._document.play != "recorded" and len(times):
+                    edge = -1 if self._document.play == "history" else 0
+                    times += self._born_ms - int(times[edge])
                 self._table = table
         return self._table
 

@@ -62,13 +62,37 @@ class Mask(Record):
         return pattern
 
 
+class LineValue(Record):
+    """A number inside log lines: how long something took, how large it was."""
+
+    name: LabelName
+    """The series' label `value`."""
+    pattern: str
+    """A regular expression with one group, the number and its unit if any: `took ([^ ]+)`."""
+    reduce: Literal["mean", "max", "min", "sum"] = "mean"
+    """What is made of a step's numbers; times come in seconds, sizes in bytes."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if groups != 1:
+            raise ValueError(f"has {groups} groups; one must be the number")
+        return pattern
+
+
 class Logs(Record):
     """How the lines of a log query become series of counts."""
 
     by: list[LabelName] | None = None
     """Labels of the log stream that the series keep; all of them when this is null."""
-    series: Literal["templates", "levels", "both"] = "both"
-    """Count lines by template, by level, or both."""
+    series: Literal["templates", "levels", "both", "values"] = "both"
+    """Count lines by template, by level, or both; or take the `values` inside them instead."""
+    values: list[LineValue] = Field(default_factory=list)
+    """Numbers to take, each a series; a step without one has no sample."""
     templates_max: int = Field(default=2_000, ge=10, le=100_000)
     """Templates that are kept; those seen longest ago make room for new ones."""
     message_fields: list[str] = Field(default=["message", "msg", "log", "event", "body"])
@@ -79,6 +103,12 @@ class Logs(Record):
     """Applied to the examples that anomalies show, beside passwords, tokens and mail addresses."""
     warmup: Duration = Field(default=600_000, ge=0)
     """How long after the first line templates are only learned, not told as new."""
+
+    @model_validator(mode="after")
+    def _values_are_given(self) -> Self:
+        if (self.series == "values") != bool(self.values):
+            raise ValueError("series: values goes with a list of values, and only with it")
+        return self
 
 
 class Detector(Record):
@@ -94,6 +124,9 @@ class Detector(Record):
     delay: Duration = Field(default=5_000, ge=0)
     """How far reading stays behind now, so that samples still on their way are not missed."""
     model: Model
+    transform: Literal["none", "rate", "delta", "log1p"] = "none"
+    """What is judged in place of the value: a counter's growth per second, the difference from the
+    sample before, or the logarithm of 1 + the value. Leave it to PromQL where you can."""
     history: Duration = Field(default=86_400_000, ge=0)
     """How much of the past is learned before the first judgement, where the source has it."""
     policy: Policy = Policy()
@@ -111,10 +144,20 @@ class Detector(Record):
             raise ValueError(f"label {sorted(taken)[0]!r} is written by the engine; choose another")
         return self
 
+    @model_validator(mode="after")
+    def _differences_are_of_samples(self) -> Self:
+        missing = self.policy.missing
+        if self.transform in ("rate", "delta") and missing in ("zero", "previous"):
+            raise ValueError(
+                f"transform {self.transform!r} with missing {missing!r} would take differences of "
+                "made up values; let missing be ignore or alert"
+            )
+        return self
+
     @property
     def learned_from(self) -> dict[str, object]:
         """The keys that the learned state depends on; when one changes, learning starts anew."""
-        keys = {"source", "query", "step", "model", "history", "logs"}
+        keys = {"source", "query", "step", "transform", "model", "history", "logs"}
         kept: dict[str, object] = self.model_dump(mode="json", include=keys)
         return kept | {"missing": self.policy.missing}
 

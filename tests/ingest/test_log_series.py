@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.log_lines import read_level, read_message
+from ingest.log_lines import read_level, read_message, read_quantity
 from ingest.log_series import LogSeries
 from models.columns import LineBatch
 from models.detector import Logs
@@ -208,3 +208,42 @@ def test_the_level_of_a_line(line, labels, level):
 def test_any_line_has_a_message_and_a_level(line):
     read_message(line, ["msg"])
     read_level(line, {})
+
+
+def test_numbers_inside_lines_become_series_in_seconds_and_bytes():
+    values = [
+        {"name": "took", "pattern": r"took (\S+)"},
+        {"name": "size", "pattern": r"sent (\d+ ?\w+)", "reduce": "sum"},
+    ]
+    series = LogSeries("{}", Logs(series="values", values=values), "counts")
+    got = series.count(
+        lines(["took 10ms, sent 2 KB", "took 0.03s"], [], ["took ages", "sent 5 bytes took 1m30s"])
+    )
+    found = {
+        (got.labels[k]["value"], at // STEP_MS): value
+        for k, at, value in zip(
+            got.series, got.timestamps_ms.tolist(), got.values.tolist(), strict=True
+        )
+    }
+    # "10ms," ends with a comma: the pattern decides what is a number.
+    assert found == {("took", 1): 0.03, ("size", 1): 2000.0, ("took", 3): 90.0, ("size", 3): 5.0}
+    assert "template" not in got.labels[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("12", 12.0), ("1e3", 1000.0), ("2GiB", 2.0 * 2**30), ("1h5m", 3900.0), ("3 apples", None),
+     ("", None), ("1.2.3", None), ("5KB3s", None), ("-0.5s", -0.5)],
+)  # fmt: skip
+def test_a_quantity_is_a_number_with_a_unit_or_without(text, value):
+    assert read_quantity(text) == value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"series": "values"}, {"values": [{"name": "a", "pattern": "(x)"}]},
+     {"series": "values", "values": [{"name": "a", "pattern": "x"}]}],
+)  # fmt: skip
+def test_values_without_a_pattern_with_one_group_are_refused(settings):
+    with pytest.raises(ValueError, match=r"values|group"):
+        Logs(**settings)

@@ -139,9 +139,19 @@ def test_no_answer_whatever_breaks_the_decoder(body):
         DECODER.decode(Answer(200, {}, body), "up", 0, 0, 1000)
 
 
-@pytest.mark.parametrize("version", ["v2.42", "v3.5", "v3.12-lib"])
-def test_every_recorded_range_answer_is_read_or_refused_as_recorded(recorded, upstream, version):
-    files = sorted((recorded / "prometheus" / version).glob("*.json"))
+@pytest.mark.parametrize(
+    ("server", "least"),
+    [
+        ("prometheus/v2.42", 6),
+        ("prometheus/v3.5", 6),
+        ("prometheus/v3.12-lib", 6),
+        ("victoriametrics", 2),
+    ],
+)
+def test_every_recorded_range_answer_is_read_or_refused_as_recorded(
+    recorded, upstream, server, least
+):
+    files = sorted((recorded / server).glob("*.json"))
     seen = 0
     for file in files:
         exchange = json.loads(file.read_text())
@@ -163,7 +173,7 @@ def test_every_recorded_range_answer_is_read_or_refused_as_recorded(recorded, up
             with pytest.raises((QueryRejected, SourceUnavailable)) as caught:
                 ask(upstream.url)
             assert body["error"] in caught.value.detail
-    assert seen > 5
+    assert seen >= least
 
 
 def test_a_window_too_large_for_the_server_is_halved_until_it_fits(upstream):

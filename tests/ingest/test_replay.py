@@ -61,11 +61,12 @@ def test_a_column_for_each_series(tmp_path):
     assert np.diff(table.timestamps_ms).tolist() == [0, 10_000]
 
 
-def test_the_last_sample_can_count_as_of_now(samples, tmp_path):
+@pytest.mark.parametrize(("play", "first_ms"), [("history", NOW_MS - 20_000), ("live", NOW_MS)])
+def test_a_file_can_be_history_or_play_live(samples, tmp_path, play, first_ms):
     samples.write_parquet(tmp_path / "s.parquet")
-    made = source(tmp_path / "s.parquet", shift_to_now=True)
-    found = read(made, "cpu", NOW_MS - 20_000, NOW_MS)
-    assert [at for _, at, _ in found] == [NOW_MS - 20_000, NOW_MS - 10_000, NOW_MS]
+    made = source(tmp_path / "s.parquet", play=play)
+    found = read(made, "cpu", NOW_MS - 30_000, NOW_MS + 30_000)
+    assert [at for _, at, _ in found] == [first_ms, first_ms + 10_000, first_ms + 20_000]
 
 
 @pytest.mark.parametrize(

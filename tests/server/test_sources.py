@@ -76,6 +76,35 @@ def test_a_prometheus_that_pushes_to_us_has_its_anomaly_on_the_feed(
         engine.stop()
 
 
+def test_what_a_prometheus_has_can_be_looked_through(prometheus, tmp_path):
+    source = {"type": "prometheus", "name": "prom", "url": prometheus.url}
+    engine = Program(tmp_path / "engine", {"sources": [source]})
+    try:
+        until(lambda: prometheus.query("gauge"), "samples")
+        page = engine.http.get("/sources/prom/metrics", params={"contains": "gau"}).json()
+        assert page["items"][0]["name"] == "gauge"
+        until(
+            lambda: engine.http.get("/sources/prom/metrics", params={"contains": "gau"}).json()["items"][0]["type"] == "gauge",
+            "the metric's type",
+        )  # fmt: skip
+        first = engine.http.get("/sources/prom/metrics", params={"limit": 2}).json()
+        assert len(first["items"]) == 2
+        then = {"limit": 2, "cursor": first["next"]}
+        assert engine.http.get("/sources/prom/metrics", params=then).json()["items"]
+        labels = engine.http.get("/sources/prom/labels", params={"match": "gauge"}).json()["items"]
+        assert {"__name__", "instance", "job", "series"} <= set(labels)
+        values = engine.http.get("/sources/prom/labels/series").json()["items"]
+        assert values == ["a", "b", "c"]
+        refused = engine.http.get("/sources/prom/labels", params={"match": "}{"})
+        assert refused.json()["code"] == "query_rejected"
+        shown = engine.http.post(
+            "/sources/prom/query", json={"query": "gauge", "step": "1s"}
+        ).json()
+        assert shown["total"] == 3
+    finally:
+        engine.stop()
+
+
 class Voice(threading.Thread):
     """Writes two series to a VictoriaMetrics, a sample a second; what it missed comes later."""
 
@@ -131,6 +160,9 @@ def test_victoria_metrics_is_read_and_what_was_missed_on_either_side_is_caught_u
     try:
         engine.http.post("/detectors", json=wanted).raise_for_status()
         until(lambda: engine.status("load")["state"] == "running", "running", 40)
+        found = engine.http.get("/sources/vm/metrics").json()["items"]
+        assert "load" in [metric["name"] for metric in found]
+        assert "series" in engine.http.get("/sources/vm/labels").json()["items"]
         born = engine.status("load")["live_since"]
         rng = random.Random(3)
         for _ in range(3):  # Both flap, in turns and together.
