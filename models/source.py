@@ -139,8 +139,8 @@ class ReplaySource(Record):
     """With a column `timestamp` (milliseconds, seconds or RFC 3339) and, as in a table of samples,
     `value` beside columns of labels, or one column of values for each series."""
     play: Literal["recorded", "history", "live"] = "recorded"
-    """When the samples are: as they were recorded; all before the start of the engine, to be read as
-    fast as that goes; or the first at that start and the others after it, in real time."""
+    """When the samples are: as recorded; all before the start of the engine, to be read as fast as
+    that goes; or the first at that start and the others after it, in real time."""
 
 
 Source = Annotated[
