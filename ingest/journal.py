@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO
 from zlib import crc32
 
+from models.errors import StoreUnavailable
+
 HEAD = struct.Struct("<IIq")
 SEGMENT_BYTES_MAX = 64 * 2**20
 SEGMENT_MS_MAX = 60_000
@@ -46,20 +48,19 @@ class Journal:
             self._segments[path] = newest_ms
 
     def append(self, at_ms: int, body: bytes) -> None:
-        """Write a record. Raises OSError when the disk refuses; then nothing of it counts."""
-        file = self._open
-        full = file is not None and file.tell() > SEGMENT_BYTES_MAX
-        if file is None or full or at_ms - self._opened_ms > SEGMENT_MS_MAX:
-            file = self._next(at_ms)
-        begin = file.tell()
+        """Write a record. Raises StoreUnavailable when the disk refuses; nothing of it counts."""
+        record = HEAD.pack(len(body), crc32(body), at_ms) + body
         try:
-            file.write(HEAD.pack(len(body), crc32(body), at_ms) + body)
-            file.flush()
-        except OSError:
-            # A part of it would end the segment for whoever reads it.
-            file.truncate(begin)
-            file.seek(begin)
-            raise
+            file = self._open
+            full = file is not None and file.tell() > SEGMENT_BYTES_MAX
+            if file is None or full or at_ms - self._opened_ms > SEGMENT_MS_MAX:
+                file = self._next(at_ms)
+            if file.write(record) < len(record):
+                raise OSError("the disk took a part of the record")
+        except OSError as error:
+            # A part of a record ends its segment for whoever reads it: the next begins another.
+            self.close()
+            raise StoreUnavailable(f"journal {str(self._folder)!r}: {error}") from error
         self._segments[Path(file.name)] = at_ms
 
     def close(self) -> None:

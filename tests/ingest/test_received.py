@@ -1,5 +1,8 @@
 import asyncio
 import random
+import resource
+import shutil
+import signal
 from contextlib import suppress
 
 import cramjam
@@ -12,7 +15,7 @@ from ingest.journal import Journal
 from ingest.received import Received
 from ingest.remote_write_v2 import read_body_v2
 from models.columns import STALE, is_stale
-from models.errors import IntakeFull, InvalidInput, QueryRejected
+from models.errors import IntakeFull, InvalidInput, QueryRejected, StoreUnavailable
 from models.labels import Labels
 from models.source import RemoteWriteSource
 from tests.ingest.test_remote_write import encoded
@@ -219,6 +222,36 @@ def test_a_journal_keeps_whole_records_for_its_time(tmp_path):
     kept = list(Journal(tmp_path, keep_ms=120_000).read())
     assert kept == bodies[-len(kept) :]
     assert 3 <= len(kept) <= 5
+
+
+def test_a_disk_that_refuses_is_told_and_nothing_of_the_push_kept(tmp_path):
+    intake = Intake(tmp_path / "journal")
+    intake.push([(UP, [(1.0, NOW_MS)])])
+    shutil.rmtree(tmp_path / "journal")
+    intake.now_ms += 61_000
+    with pytest.raises(StoreUnavailable, match="journal"):
+        intake.push([(UP, [(2.0, NOW_MS + STEP_MS)])])
+    assert len(intake.read("up", NOW_MS, NOW_MS + STEP_MS)) == 1
+    (tmp_path / "journal").mkdir()
+    intake.push([(UP, [(2.0, NOW_MS + STEP_MS)])])
+    assert len(intake.read("up", NOW_MS, NOW_MS + STEP_MS)) == 2
+
+
+def test_a_full_disk_leaves_a_journal_that_can_be_read(tmp_path):
+    journal = Journal(tmp_path, keep_ms=10**9)
+    journal.append(0, b"whole")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30, limit[1]))
+        with pytest.raises(StoreUnavailable):
+            journal.append(1, b"does not fit any more")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    journal.append(2, b"after")
+    journal.close()
+    assert [body for _, body in Journal(tmp_path, 10**9).read()] == [b"whole", b"after"]
 
 
 def test_a_damaged_record_ends_its_segment_and_no_other(tmp_path):
