@@ -88,6 +88,9 @@ class SeriesTable:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, labels: Labels) -> bool:
+        return labels in self._rows
+
     @property
     def capacity(self) -> int:
         """Rows there is room for; every row is below it."""
@@ -293,6 +296,7 @@ class SeriesTable:
         place = np.full(self.capacity, -1)
         place[used] = np.arange(len(used))
         on_grid = (times - batch.start_ms) % batch.step_ms == 0
+        on_grid &= (times >= batch.start_ms) & (times <= batch.end_ms)
         lacking[place[rows[on_grid]], (times[on_grid] - batch.start_ms) // batch.step_ms] = False
         which, when = np.nonzero(lacking)
         filler = 0.0 if self.missing == "zero" else np.nan

@@ -5,7 +5,7 @@ process holds one shard; on a cluster each worker would hold one, by hash of the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -27,6 +27,8 @@ from models.errors import SnapshotDamaged
 from models.labels import Labels
 from models.settings import Limits
 
+ZERO_STEPS_MAX = 120
+"""Zeros that a series of counts is known by when it comes for the first time."""
 log = structlog.get_logger()
 
 STALE_STEPS = 5
@@ -70,6 +72,7 @@ class Stream:
     ) -> None:
         stale_ms = max(limits.series_stale, STALE_STEPS * document.step)
         missing = document.policy.missing
+        self._absent_is_zero = absent_is_zero and missing == "ignore"
         self.document = document
         self.born_ms = born_ms
         self.live_after_ms = live_after_ms
@@ -78,7 +81,7 @@ class Stream:
         self.warming = 0
         self.scoring = Scoring(document.model, document.policy, document.step)
         self.series = SeriesTable(
-            missing="zero" if absent_is_zero and missing == "ignore" else missing,
+            missing="zero" if self._absent_is_zero else missing,
             series_max=limits.series_per_detector,
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
@@ -104,6 +107,8 @@ class Stream:
         moment = Moment(batch.received_ms, scored_ms, self.live_after_ms, batch.end_ms)
         if isinstance(batch, LineBatch):
             batch = self._counted(batch)
+        if self._absent_is_zero:
+            batch = self._with_past(batch)
         rows = self.series.locate(batch)
         self.transform.grow(self.series.capacity)
         rows = self.transform.apply(rows)
@@ -124,7 +129,7 @@ class Stream:
         self.samples_total += len(rows)
         newest = rows.timestamps_ms == batch.end_ms
         self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
-        live = rows.timestamps_ms > self.live_after_ms
+        live = rows.timestamps_ms > max(self.live_after_ms, batch.start_ms - 1)
         return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
 
     def close(self, because: Close, now_ms: int) -> list[Anomaly]:
@@ -183,6 +188,33 @@ class Stream:
             log.info("templates ended", detector=self.document.name, templates=sorted(ended))
             self.series.end(lambda labels: labels.get(TEMPLATE) in ended)
         return samples
+
+    def _with_past(self, batch: SampleBatch) -> SampleBatch:
+        """The batch with the zeros that its new series had before their first sample.
+
+        Or a level or template that comes for the first time would have to come for a while before
+        its burst could be told from its usual.
+        """
+        fresh = [k for k, labels in enumerate(batch.labels) if labels not in self.series]
+        step_ms = self.document.step
+        first_ms = np.full(len(batch.labels), np.iinfo(np.int64).max)
+        np.minimum.at(first_ms, batch.series, batch.timestamps_ms)
+        begin_ms = (self.born_ms - self.document.history) // step_ms * step_ms + step_ms
+        parts = [
+            (k, np.arange(max(begin_ms, until_ms - ZERO_STEPS_MAX * step_ms), until_ms, step_ms))
+            for k, until_ms in ((k, int(first_ms[k])) for k in fresh)
+        ]
+        parts = [(k, times) for k, times in parts if len(times)]
+        if not parts:
+            return batch
+        series = [np.full(len(times), k, np.int32) for k, times in parts]
+        more = sum(map(len, series))
+        return replace(
+            batch,
+            series=np.concatenate([*series, batch.series]),
+            timestamps_ms=np.concatenate([*(times for _, times in parts), batch.timestamps_ms]),
+            values=np.concatenate([np.zeros(more), batch.values]),
+        )
 
     def _with_evidence(self, anomalies: list[Anomaly]) -> list[Anomaly]:
         if self.lines is None:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from aiops.shard import Shard, stream_state
+from aiops.shard import Shard, Stream, stream_state
 from models.errors import InvalidInput, SnapshotDamaged
+from models.settings import Limits
 from tests.batches import STEP_MS, document, sample_batch, stream, window
 
 COUNT = 60
@@ -121,3 +122,40 @@ def test_a_counter_reset_does_not_fire(model):
             highest = max(highest, float(judged.scores.score[0]))
             assert abs(judged.scores.expected[0] - value) < 10_000
     assert highest < 1.5
+
+
+def counted(**changes):
+    model = {"kind": "log_rate", "window": "1m", "warmup": 30}
+    made = document(model=model, **changes)
+    return Stream(made, Limits(), born_ms=100_000, live_after_ms=100_000, absent_is_zero=True)
+
+
+def test_a_count_that_comes_for_the_first_time_is_judged_by_the_zeros_before_it():
+    own = counted()
+    own.step(
+        sample_batch({"usual": dict.fromkeys(range(41000, 150000, 1000), 3.0)}, 41_000, 149_000), 0
+    )
+    burst = {"usual": {150_000: 3.0}, "new": {150_000: 25.0}}
+    judged = own.step(sample_batch(burst, 150_000, 150_000), 0)
+    scores = dict(zip(judged.rows.timestamps_ms[judged.rows.rows == 1].tolist(),
+                      judged.scores.score[judged.rows.rows == 1].tolist(), strict=True))  # fmt: skip
+    assert scores[150_000] > 10
+    # The zeros begin with the history, a minute before the detector was made, and are not told.
+    assert min(scores) == 41_000
+    assert judged.rows.timestamps_ms[judged.live].tolist() == [150_000, 150_000]
+    [anomaly] = judged.anomalies
+    assert anomaly.labels["series"] == "new"
+
+
+def test_the_zeros_before_do_not_depend_on_windows():
+    series = {"a": dict.fromkeys(range(60000, 90000, 3000), 2.0), "b": {80_000: 5.0}}
+    whole, parts = counted(), counted()
+    whole.step(sample_batch(series, 41_000, 95_000), 0)
+    for at in range(41_000, 96_000, 11_000):
+        end = min(at + 10_000, 95_000)
+        cut = {k: {t: v for t, v in own.items() if at <= t <= end} for k, own in series.items()}
+        parts.step(sample_batch({k: own for k, own in cut.items() if own}, at, end), 0)
+    left, right = whole.state(), parts.state()
+    for name in left:
+        if name.startswith("scoring/"):
+            np.testing.assert_array_equal(left[name], right[name], err_msg=name)

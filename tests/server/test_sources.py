@@ -65,7 +65,9 @@ def test_a_prometheus_that_pushes_to_us_has_its_anomaly_on_the_feed(
             while json.loads(socket.recv())["type"] != "subscribed":
                 pass
             exporter.offset["c"] = 60.0
-            event = json.loads(socket.recv(timeout=15))["data"]
+            while (told := json.loads(socket.recv(timeout=15)))["type"] != "anomaly":
+                pass
+            event = told["data"]
         assert (event["labels"]["series"], event["state"]) == ("c", "open")
         health = engine.http.get("/sources/pushed/health").json()
         assert health["failures_total"] == 0
