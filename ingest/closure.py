@@ -8,7 +8,6 @@ does not depend on the order they came in.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 Form = tuple[str, ...]
 """Words, marks of one character, and VARIES; see `ingest.tokens`."""
@@ -34,14 +33,9 @@ NAMING = frozenset(("=", '"', "'", "[", "(", "<", "user", "domain", "host", "int
 NOBODY = 1 << 62
 
 
-class _Witness(NamedTuple):
-    """A form's word at a place; waits: a line that varies there is proof enough for it."""
-
-    node: int
-    place: int
-    word: str
-    needed: int
-    waits: bool
+Witness = tuple[int, int, int, int, bool]
+"""A form's word at a place: node, place, word, how many are needed, and whether a line that varies
+there is proof enough. Numbers alone, which the garbage collector need not look into."""
 
 
 class Closure:
@@ -57,8 +51,13 @@ class Closure:
         self.united: list[tuple[int, int]] = []
         self._parents: list[int] = []
         self._first: list[int] = []
-        self._members: list[list[Form]] = []
-        self._witnesses: dict[Form, _Witness | list[_Witness]] = {}
+        self._forms: list[Form] = []
+        self._members: dict[int, list[int]] = {}
+        """By root, the nodes of groups of more than one."""
+        # By the hash of the form with its place varying: most places never see a second word, and
+        # the forms themselves would take most of the memory.
+        self._witnesses: dict[int, Witness | list[Witness]] = {}
+        self._words: dict[str, int] = {}
 
     def add(self, form: Form, member: int = NOBODY) -> int:
         """Take in a form and all that follows from it; its node.
@@ -84,19 +83,20 @@ class Closure:
         left, right = self._root(left), self._root(right)
         if left == right:
             return
-        if len(self._members[left]) < len(self._members[right]):
-            left, right = right, left
+        lefts, rights = (self._members.pop(root, [root]) for root in (left, right))
+        if len(lefts) < len(rights):
+            left, right, lefts, rights = right, left, rights, lefts
         older, younger = sorted((self._first[left], self._first[right]))
         if younger != NOBODY:
             self.united.append((older, younger))
         self._parents[right] = left
         self._first[left] = older
-        self._members[left] += self._members[right]
-        self._members[right] = []
+        lefts += rights
+        self._members[left] = lefts
 
     def general(self, node: int) -> Form:
         """What the forms of a node's group have in common."""
-        members = self._members[self._root(node)]
+        members = self._group(node)
         fewest = min(sum(word != VARIES for word in form) for form in members)
         base = min(form for form in members if sum(word != VARIES for word in form) == fewest)
         same = [form for form in members if len(form) == len(base)]
@@ -107,7 +107,11 @@ class Closure:
 
     def found_forms(self, node: int) -> list[Form]:
         """The forms of a node's group whose varying place was found."""
-        return [form for form in self._members[self._root(node)] if form in self.found]
+        return [form for form in self._group(node) if form in self.found]
+
+    def _group(self, node: int) -> list[Form]:
+        root = self._root(node)
+        return [self._forms[member] for member in self._members.get(root, (root,))]
 
     def _add(self, form: Form, member: int, fresh: list[tuple[Form, int]]) -> None:
         node = self.nodes.get(form)
@@ -118,10 +122,10 @@ class Closure:
         node = self.nodes[form] = len(self._parents)
         self._parents.append(node)
         self._first.append(member)
-        self._members.append([form])
-        for witness in self._of(form):
-            if witness.waits:
-                self.unite(node, witness.node)
+        self._forms.append(form)
+        for other, _, _, _, waits in self._of(form):
+            if waits:
+                self.unite(node, other)
         words = [k for k, word in enumerate(form) if word[0].isalpha() or len(word) > 1]
         words = [k for k in words if form[k] != VARIES]
         stay = len(words) - 1
@@ -135,45 +139,49 @@ class Closure:
     ) -> None:
         """A form says that this word stood at this place."""
         general = (*form[:place], VARIES, *form[place + 1 :])
-        if not TOUCHING.isdisjoint(form[max(place - 1, 0) : place + 2]):
+        beside = form[place - 1] in TOUCHING if place else False
+        if beside or (place + 1 < len(form) and form[place + 1] in TOUCHING):
             general = _joined(general)
         if general in self.found:
             self.unite(node, self.found[general])
             return
         word = form[place]
         waits = stay >= STAY_ENOUGH and not word.isupper()
-        fresh_one = _Witness(node, place, word, _needed(form, place, stay), waits)
+        number = self._words.setdefault(word, len(self._words))
+        witness = (node, place, number, _needed(form, place, stay), waits)
         known = self.nodes.get(general)
         if waits and known is not None:
             self.unite(node, known)
-        # Most places never see a second word: no list for those.
-        before = self._witnesses.setdefault(general, fresh_one)
-        if before is fresh_one:
+        key = hash(general)
+        before = self._witnesses.setdefault(key, witness)
+        if before is witness:
             return
         if not isinstance(before, list):
-            before = self._witnesses[general] = [before]
-        before.append(fresh_one)
-        if len({(own.place, own.word) for own in before}) >= min(own.needed for own in before):
+            before = self._witnesses[key] = [before]
+        before.append(witness)
+        if len({own[1:3] for own in before}) >= min(own[3] for own in before):
             self._find(general, before, fresh)
 
-    def _of(self, general: Form) -> Sequence[_Witness]:
-        witnesses = self._witnesses.get(general, ())
-        return witnesses if isinstance(witnesses, list) else [witnesses] if witnesses else ()
+    def _of(self, general: Form) -> Sequence[Witness]:
+        witnesses = self._witnesses.get(hash(general))
+        if witnesses is None:
+            return ()
+        return witnesses if isinstance(witnesses, list) else (witnesses,)
 
     def _find(
-        self, general: Form, witnesses: Sequence[_Witness], fresh: list[tuple[Form, int]]
+        self, general: Form, witnesses: Sequence[Witness], fresh: list[tuple[Form, int]]
     ) -> None:
         """The place varies: everything seen there is one."""
-        first = witnesses[0].node
+        first = witnesses[0][0]
         for witness in witnesses[1:]:
-            self.unite(first, witness.node)
+            self.unite(first, witness[0])
         self.found[general] = first
         known = self.nodes.get(general)
         if known is None:
-            self._witnesses[general] = witnesses[0]._replace(waits=True)
+            self._witnesses[hash(general)] = (*witnesses[0][:4], True)
             fresh.append((general, NOBODY))
         else:
-            del self._witnesses[general]
+            del self._witnesses[hash(general)]
             self.unite(first, known)
 
     def _root(self, node: int) -> int:

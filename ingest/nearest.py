@@ -5,6 +5,7 @@ up to the last division: the same distance on every machine. Hashed counts with 
 hashing (Weinberger et al., ICML 2009).
 """
 
+import math
 from zlib import crc32
 
 import numpy as np
@@ -40,43 +41,49 @@ class Nearest:
             self._counts = np.append(self._counts, np.zeros_like(self._counts), axis=1)
             self._inverse_norms = np.append(self._inverse_norms, np.zeros(count))
             self._products = np.zeros(2 * count, np.int16)
-        vector = _counts(form)
-        norm = float(np.sqrt(np.dot(vector, vector)))
+        places, weights = _counts(form)
+        norm = math.sqrt(sum(weight * weight for weight in weights))
         self._places.append(place)
-        self._counts[:, count] = vector
         self._inverse_norms[count] = 1.0 / norm if norm else 0.0
+        best, cosine = _nearest(
+            np.array(places, np.int64), np.array(weights, np.int64),
+            self._counts, self._inverse_norms, count, self._products,
+        )  # fmt: skip
         if count == 0:
             return 1.0, None
-        best, cosine = _nearest(vector, self._counts, self._inverse_norms, count, self._products)
         return min(1.0, max(0.0, 1.0 - cosine * self._inverse_norms[count])), self._places[best]
 
 
-def _counts(form: Form) -> NDArray[np.int64]:
-    counts = [0] * SIZE
+def _counts(form: Form) -> tuple[list[int], list[int]]:
+    """The places of a template's vector that are not 0, and what stands there."""
+    counts: dict[int, int] = {}
     before = 0
     for word in form:
         if word != VARIES and word[0].isalnum():
             code = crc32(word.lower().encode("utf-8", "replace"))
             for term in (code, (before * PAIR + code) & MASK) if before else (code,):
-                counts[term % SIZE] += 1 if term >> 16 & 1 else -1
+                place = term % SIZE
+                counts[place] = counts.get(place, 0) + (1 if term >> 16 & 1 else -1)
             before = code
-    return np.asarray(np.clip(counts, -COUNT_MAX, COUNT_MAX), np.int64)
+    kept = [place for place, count in counts.items() if count]
+    return kept, [max(-COUNT_MAX, min(COUNT_MAX, counts[place])) for place in kept]
 
 
 @kernel
 def _nearest(
-    vector: NDArray[np.int64], counts: NDArray[np.int8], inverse_norms: Floats, size: int,
-    products: NDArray[np.int16],
+    places: NDArray[np.int64], weights: NDArray[np.int64], counts: NDArray[np.int8],
+    inverse_norms: Floats, size: int, products: NDArray[np.int16],
 ) -> tuple[int, float]:  # fmt: skip
-    """The first of `size` columns with the largest product by its norm, and that."""
+    """The first of `size` columns with the largest product by its norm, and that; writes the vector
+    into the column behind them."""
     counts, products = borrow(counts), borrow(products)
     for k in range(size):
         products[k] = 0
-    for i in range(SIZE):
-        if vector[i]:
-            weight, row = np.int16(vector[i]), counts[i]
-            for k in range(size):
-                products[k] += weight * np.int16(row[k])
+    for i in range(len(places)):
+        weight, row = np.int16(weights[i]), counts[places[i]]
+        for k in range(size):
+            products[k] += weight * np.int16(row[k])
+        row[size] = weight
     best, highest = 0, -np.inf
     for k in range(size):
         cosine = products[k] * inverse_norms[k]
