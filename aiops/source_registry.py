@@ -156,9 +156,19 @@ class SourceRegistry:
 
     async def _put(self, document: Source) -> None:
         self._sources.check(document)
+        name = document.name
+        before = self._sources.document(name) if name in self._sources.names() else None
         await asyncio.to_thread(self._store.put_source, document)
-        async with self._registry.without(document.name):
-            await self._sources.put(document)
+        try:
+            async with self._registry.without(name):
+                await self._sources.put(document)
+        except AiopsError:
+            # What was there stays, in the store as here.
+            if before is None:
+                await asyncio.to_thread(self._store.delete_source, name)
+            else:
+                await asyncio.to_thread(self._store.put_source, before)
+            raise
         log.info("source registered", source=document.name, type=document.type)
 
     def _refuse_change(self, document: Source) -> None:

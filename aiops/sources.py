@@ -16,7 +16,7 @@ from ingest.replay import Replay
 from ingest.scrape import Scrape
 from ingest.shared_reads import ReadCounters, SharedReads
 from models import source as documents
-from models.errors import Conflict, NotFound
+from models.errors import Conflict, InvalidInput, NotFound
 from models.source import (
     LokiPushSource,
     LokiSource,
@@ -65,9 +65,18 @@ class Sources:
     async def put(self, document: documents.Source) -> None:
         """Make a source, or replace the one of that name. Raises as `check`."""
         self.check(document)
-        await self._remove(document.name)
+        try:
+            source, client = self._build(document)
+        except OSError as error:
+            raise InvalidInput(f"source {document.name!r} cannot be made: {error}") from error
+        before = self._sources.get(document.name)
         self._documents[document.name] = document
-        self._sources[document.name] = self._build(document)
+        self._sources[document.name] = source
+        self._clients.pop(document.name, None)
+        if client is not None:
+            self._clients[document.name] = client
+        if before is not None:
+            await before.close()
 
     def check(self, document: documents.Source) -> None:
         """Raise Conflict for a second receiver of pushes: their address names no source."""
@@ -80,15 +89,11 @@ class Sources:
 
     async def delete(self, name: str) -> None:
         """Close a source, and forget what was pushed to it."""
-        await self._remove(name)
-        await asyncio.to_thread(rmtree, self._storage / INTAKE_FOLDER / name, ignore_errors=True)
-
-    async def _remove(self, name: str) -> None:
-        source = self._sources.pop(name, None)
-        self._documents.pop(name, None)
+        source = self._sources.pop(name)
+        del self._documents[name]
         self._clients.pop(name, None)
-        if source is not None:
-            await source.close()
+        await source.close()
+        await asyncio.to_thread(rmtree, self._storage / INTAKE_FOLDER / name, ignore_errors=True)
 
     async def health(self, name: str) -> SourceHealth:
         """Probe one source now. Raises NotFound."""
@@ -148,22 +153,21 @@ class Sources:
         for source in self._sources.values():
             yield source.source if isinstance(source, SharedReads) else source
 
-    def _build(self, document: documents.Source) -> Source:
+    def _build(self, document: documents.Source) -> tuple[Source, HttpClient | None]:
         now_ms = self._now_ms
         folder = self._storage / INTAKE_FOLDER / document.name
         if isinstance(document, RemoteWriteSource):
-            return Received(document, folder, now_ms)
+            return Received(document, folder, now_ms), None
         if isinstance(document, LokiPushSource):
-            return ReceivedLines(document, folder, now_ms)
+            return ReceivedLines(document, folder, now_ms), None
         if isinstance(document, ReplaySource):
-            return Replay(document, now_ms)
+            return Replay(document, now_ms), None
         http = HttpClient(
             document.http, retries=document.http.retries, now_ms=now_ms, rng=self._rng
         )
-        self._clients[document.name] = http
         if isinstance(document, ScrapeSource):
-            return Scrape(document, http, now_ms)
+            return Scrape(document, http, now_ms), http
         if isinstance(document, LokiSource):
-            return SharedReads(Loki(document, http, now_ms), now_ms)
+            return SharedReads(Loki(document, http, now_ms), now_ms), http
         assert isinstance(document, PrometheusSource)
-        return SharedReads(Prometheus(document, http, now_ms), now_ms)
+        return SharedReads(Prometheus(document, http, now_ms), now_ms), http

@@ -274,3 +274,16 @@ def test_openapi_names_the_pushes(program):
     paths = httpx.get(f"{program.url}/api/openapi.json").json()["paths"]
     assert {"/api/v1/write", "/loki/api/v1/push", "/api/v1/sources/{name}/query"} <= set(paths)
     assert json.dumps(paths)
+
+
+def test_a_source_that_cannot_be_made_leaves_everything_as_it_was(http, program):
+    folder = program.folder / "data" / "intake"
+    folder.mkdir(exist_ok=True)
+    (folder / "blocked").write_text("a file where the journal's folder would be")
+    source = {"type": "remote_write", "name": "blocked"}
+    told = problem(http.post("/sources", json=source), 422, "invalid_input")
+    assert "cannot be made" in told["detail"]
+    problem(http.get("/sources/blocked"), 404, "not_found")
+    (folder / "blocked").unlink()
+    assert http.post("/sources", json=source).status_code == 201
+    assert http.delete("/sources/blocked").status_code == 204
