@@ -18,6 +18,7 @@ from aiops.sources import Sources
 from aiops.store.records import Registered, Store
 from aiops.tasks import Supervisor
 from detectors.log_novelty import LogNovelty
+from ingest.log_series import LogSeries
 from models.anomaly import Close
 from models.detector import Detector, State, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
@@ -229,7 +230,9 @@ class Registry:
             raise InvalidInput(detail, (FieldFault("/source", detail),))
         build_detector(document.model, document.step)
         source = self._sources.get(document.source)
-        if document.model.kind == LogNovelty.kind and not source.reads_lines(document.query):
+        if source.reads_lines(document.query):
+            LogSeries(document.query, document.logs, "counts")
+        elif document.model.kind == LogNovelty.kind:
             detail = (
                 f"kind {LogNovelty.kind!r} reads log lines; {document.query!r} on source "
                 f"{document.source!r} gives samples"

@@ -23,6 +23,7 @@ from ingest.tokens import PADDING
 from models.anomaly import LogEvidence
 from models.columns import LineBatch, SampleBatch
 from models.detector import Logs
+from models.errors import FieldFault, InvalidInput
 from models.labels import Labels, quote
 
 TEMPLATE, LEVEL, VALUE = "template", "level", "value"
@@ -57,6 +58,7 @@ class LogSeries:
 
     query: LogQL, for the queries that show what was counted. values: counts, or for each template
     and step whether it is new: 0, or 1 + its distance from the nearest known.
+    Raises InvalidInput for a mask that is no expression of Rust's regex crate.
     """
 
     def __init__(self, query: str, settings: Logs, values: Values) -> None:
@@ -72,6 +74,12 @@ class LogSeries:
             *((re.compile(mask.pattern), mask.word) for mask in settings.redact),
         ]
         self._patterns = [re.compile(value.pattern) for value in settings.values]
+        for k, mask in enumerate(settings.masks):
+            try:
+                pl.Series([""]).str.replace_all(mask.pattern, mask.word)
+            except pl.exceptions.ComputeError as error:
+                reason = f"{mask.pattern!r}: {error}"
+                raise InvalidInput(reason, (FieldFault(f"/logs/masks/{k}", reason),)) from error
         self._kept: dict[Labels, Labels] = {}
         self._ended: set[str] = set()
         self._around: dict[str, tuple[bool, bool]] = {}

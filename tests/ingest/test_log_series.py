@@ -7,6 +7,7 @@ from ingest.log_lines import read_level, read_message, read_quantity
 from ingest.log_series import LogSeries
 from models.columns import LineBatch
 from models.detector import Logs
+from models.errors import InvalidInput
 from models.labels import Labels
 from tests.loki import _line_filter
 
@@ -247,3 +248,10 @@ def test_a_quantity_is_a_number_with_a_unit_or_without(text, value):
 def test_values_without_a_pattern_with_one_group_are_refused(settings):
     with pytest.raises(ValueError, match=r"values|group"):
         Logs(**settings)
+
+
+def test_a_mask_that_cannot_be_used_is_refused_with_its_place():
+    masks = [{"pattern": "a"}, {"pattern": "a(?=b)"}]
+    with pytest.raises(InvalidInput) as caught:
+        LogSeries("{}", Logs(masks=masks), "counts")
+    assert caught.value.faults[0].pointer == "/logs/masks/1"
