@@ -18,6 +18,8 @@ PAUSE_MAX_SECONDS = 30.0
 PAUSE_REJECTED_SECONDS = 60.0
 SPREAD_SHARE = 0.2
 """Share of a step over which queries are spread, so that a thousand do not fire at once."""
+SPREAD_ABOVE_MS = 5_000
+"""Only what a step has above this counts: who asks for a short step wants no delay."""
 LAG_STEPS = 3
 LAG_MS = 10_000
 
@@ -106,7 +108,7 @@ class Collector:
         """How long after an instant is due it is read: the same for detectors with one query, which
         then share one read."""
         code = crc32(f"{self._source.name}\n{self.stream.document.query}".encode())
-        return int(step_ms * SPREAD_SHARE * code) >> 32
+        return int(max(0, step_ms - SPREAD_ABOVE_MS) * SPREAD_SHARE * code) >> 32
 
     def _delay_ms(self) -> int:
         """A source without a past has nothing that could still be on its way."""

@@ -127,8 +127,10 @@ class Stream:
         anomalies = self._with_evidence(anomalies)
         self.position_ms = batch.end_ms
         self.samples_total += len(rows)
-        newest = rows.timestamps_ms == batch.end_ms
-        self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
+        if len(rows):
+            # Of the newest instant that has samples: the very last may have none yet.
+            newest = rows.timestamps_ms == rows.timestamps_ms.max()
+            self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
         live = rows.timestamps_ms > max(self.live_after_ms, batch.start_ms - 1)
         return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
 

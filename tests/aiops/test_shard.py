@@ -159,3 +159,14 @@ def test_the_zeros_before_do_not_depend_on_windows():
     for name in left:
         if name.startswith("scoring/"):
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+def test_an_instant_without_samples_makes_no_series_warm():
+    own = stream()
+    series = {"a": {t: 1.0 for t in range(1000, 4000, 1000)}}  # noqa: C420
+    own.step(sample_batch(series, 1000, 3000), 0)
+    assert own.warming == 1
+    own.step(sample_batch({}, 4000, 4000), 0)
+    assert own.warming == 1
+    own.step(sample_batch({"a": {5000: 1.0}}, 5000, 6000), 0)
+    assert own.warming == 1
