@@ -78,7 +78,7 @@ class Collector:
             return State.FAILED, self.last_error or "its source does not answer"
         if stream.position_ms is None or stream.position_ms < stream.live_after_ms:
             return State.WARMING, "reading its history"
-        series = len(stream.series)
+        series = stream.series_count
         if series == 0:
             return State.RUNNING, "the query returns no series"
         lag_ms = self._clock.now_ms() - self._delay_ms() - stream.position_ms

@@ -171,7 +171,7 @@ class Registry:
             position=position_ms,
             live_since=registered.live_after_ms,
             lag_seconds=None if lag_ms is None else lag_ms / 1000,
-            series=len(stream.series),
+            series=stream.series_count,
             warming=stream.warming,
             samples_total=stream.samples_total,
             anomalies_open=stream.decider.open_count,

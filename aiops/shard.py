@@ -79,6 +79,8 @@ class Stream:
         self.position_ms: int | None = None
         self.samples_total = 0
         self.warming = 0
+        self.series_count = 0
+        """As of the last whole step, like `warming`: a status may be asked for within one."""
         self.scoring = Scoring(document.model, document.policy, document.step)
         self.series = SeriesTable(
             missing="zero" if self._absent_is_zero else missing,
@@ -131,6 +133,7 @@ class Stream:
             # Of the newest instant that has samples: the very last may have none yet.
             newest = rows.timestamps_ms == rows.timestamps_ms.max()
             self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
+        self.series_count = len(self.series)
         live = rows.timestamps_ms > max(self.live_after_ms, batch.start_ms - 1)
         return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
 
@@ -174,6 +177,7 @@ class Stream:
             raise SnapshotDamaged(f"state of {self.document.name!r}: {error}") from error
         self.position_ms = position_ms
         self.samples_total = samples_total
+        self.series_count = len(self.series)
         return True
 
     def _make_lines(self) -> LogSeries:
