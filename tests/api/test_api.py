@@ -274,8 +274,10 @@ def test_an_anomaly_reaches_the_feed_the_list_and_the_scores_page(program, http,
         assert (event["state"], event["direction"]) == ("open", "above")
         assert event["labels"] == {"__name__": "load", "host": "a", "team": "shop"}
         assert event["sample_at"] <= event["received_at"] <= event["scored_at"]
-        closed = receive(socket, "anomaly")["data"]
-        assert (closed["state"], closed["id"]) == ("closed", event["id"])
+        # A slow machine reads the jump more than once: a higher peak may be told in between.
+        while (closed := receive(socket, "anomaly")["data"])["state"] != "closed":
+            pass
+        assert closed["id"] == event["id"]
     listed = http.get("/anomalies", params={"detector": "load"}).json()["items"]
     assert [a["id"] for a in listed] == [event["id"]]
     assert http.get(f"/anomalies/{event['id']}").json()["state"] == "closed"
