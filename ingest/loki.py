@@ -9,7 +9,8 @@ read. Times are whole nanoseconds throughout.
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import msgspec
@@ -70,13 +71,6 @@ class LokiCounters:
     late: int = 0
 
 
-@dataclass(slots=True)
-class _Page:
-    entries: list[Entry] = field(default_factory=list)
-    whole: bool = False
-    """Whether the server had no more."""
-
-
 class Loki(Source):
     """A server with the Loki HTTP API; it has a past, so every gap can be caught up."""
 
@@ -93,6 +87,7 @@ class Loki(Source):
         # Answers of metric queries are Prometheus's, so they are read by the same way.
         base = PrometheusSource(type="prometheus", name=document.name, url=document.url)
         self._metrics = Prometheus(base, http, now_ms)
+        self._warnings: tuple[str, ...] = ()
         self._read: dict[str, dict[tuple[int, int], int]] = {}
 
     def reads_lines(self, query: str) -> bool:
@@ -107,9 +102,11 @@ class Loki(Source):
         if self.reads_lines(query):
             return await self._read_lines(query, start_ms, end_ms, step_ms)
         answer = await self._ask(_window(query, start_ms * NS, end_ms * NS, f"{step_ms}ms"))
-        return await asyncio.to_thread(
+        batch = await asyncio.to_thread(
             self._metrics.decode, answer, query, start_ms, end_ms, step_ms
         )
+        self._warnings = batch.warnings
+        return batch
 
     async def check(self, query: str) -> None:
         end_ns = self._now_ms() * NS
@@ -152,6 +149,7 @@ class Loki(Source):
             retries_total=counters.retries,
             failures_total=counters.failures,
             last_success_at=counters.last_success_ms,
+            warnings=list(self._warnings),
         )
 
     async def close(self) -> None:
@@ -160,16 +158,18 @@ class Loki(Source):
     async def _read_lines(self, query: str, start_ms: int, end_ms: int, step_ms: int) -> LineBatch:
         first_ns, end_ns = (start_ms - step_ms) * NS + 1, end_ms * NS + 1
         entries: list[Entry] = []
+        warnings: list[str] = []
         seen: set[tuple[bytes, Labels]] = set()
         at_ns = first_ns
         while True:
-            page = await self._page(query, at_ns, end_ns)
-            fresh = [e for e in page.entries if e[0] > at_ns or (e[1], e[2]) not in seen]
-            self.counters.repeated += len(page.entries) - len(fresh)
+            page, warned = await self._page(query, at_ns, end_ns)
+            warnings += warned
+            fresh = [e for e in page if e[0] > at_ns or (e[1], e[2]) not in seen]
+            self.counters.repeated += len(page) - len(fresh)
             entries += fresh
-            if page.whole:
+            if len(page) < self._entries_max:
                 break
-            last_ns = page.entries[-1][0]
+            last_ns = page[-1][0]
             if last_ns == at_ns and not fresh:
                 # One nanosecond fills the page, and the server has no way to ask for its rest.
                 self.counters.lost += 1
@@ -183,19 +183,21 @@ class Loki(Source):
                     break
         entries = [entry for entry in entries if entry[0] <= end_ms * NS]
         self.counters.lines += len(entries)
-        await self._look_for_late(query, start_ms - step_ms, end_ms, len(entries))
-        return _batch(entries, start_ms, end_ms, step_ms, self._now_ms())
+        # What came late is only counted: a server that will not count loses no lines by it.
+        with suppress(SourceUnavailable, QueryRejected):
+            await self._look_for_late(query, start_ms - step_ms, end_ms, len(entries))
+        self._warnings = tuple(dict.fromkeys(warnings))
+        batch = _batch(entries, start_ms, end_ms, step_ms, self._now_ms())
+        return replace(batch, warnings=self._warnings)
 
-    async def _page(self, query: str, start_ns: int, end_ns: int) -> _Page:
-        """Lines from `start_ns` on, in order of time."""
-        limit = self._entries_max
+    async def _page(self, query: str, start_ns: int, end_ns: int) -> tuple[list[Entry], list[str]]:
+        """Lines from `start_ns` on, in order of time, and the server's warnings."""
         parameters = _window(query, start_ns, end_ns) | {
-            "limit": str(limit),
+            "limit": str(self._entries_max),
             "direction": "forward",
         }
         answer = await self._ask(parameters)
-        entries = await asyncio.to_thread(_entries, answer.body)
-        return _Page(entries, whole=len(entries) < limit)
+        return await asyncio.to_thread(_entries, answer.body)
 
     async def _look_for_late(self, query: str, after_ms: int, end_ms: int, count: int) -> None:
         """Remember how many lines a window had; count an old one again."""
@@ -241,8 +243,8 @@ def _refuse(answer: Answer) -> None:
     raise SourceUnavailable(words)
 
 
-def _entries(body: bytes) -> list[Entry]:
-    """The lines of an answer, in order of time; those of one time stay as the server sent them."""
+def _entries(body: bytes) -> tuple[list[Entry], list[str]]:
+    """The lines of an answer in order of time, and what it warns of."""
     try:
         answer = _lines.decode(body)
         if answer.data.kind != "streams":
@@ -254,7 +256,7 @@ def _entries(body: bytes) -> list[Entry]:
     except (msgspec.DecodeError, ValueError) as error:
         raise SourceUnavailable(f"the answer is not one of Loki: {error}") from error
     entries.sort(key=lambda entry: (entry[0], entry[2].pairs, entry[1]))
-    return entries
+    return entries, answer.warnings
 
 
 def _batch(

@@ -142,12 +142,14 @@ class ReceivedLines(Source):
             self._journal.close()
 
     def _keep(self, lines: list[Line]) -> None:
-        for line in lines:
-            self._lines.append((line.ns, self._arrived, line))
-            self._arrived += 1
-            self.kept_bytes += len(line.text)
-        # Nearly sorted already: senders are nearly in order, and this sort knows runs.
-        self._lines.sort(key=lambda entry: entry[:2])
+        if not lines:
+            return
+        fresh = [(line.ns, self._arrived + k, line) for k, line in enumerate(lines)]
+        self._arrived += len(lines)
+        self.kept_bytes += sum(len(line.text) for line in lines)
+        # Senders are nearly in order: only what is newer than the oldest of these is sorted again.
+        tail = bisect_left(self._lines, (min(line.ns for line in lines),))
+        self._lines[tail:] = sorted(self._lines[tail:] + fresh, key=lambda entry: entry[:2])
 
     def _drop(self, now_ms: int) -> None:
         old = bisect_left(self._lines, ((now_ms - self._document.keep) * NS,))

@@ -190,7 +190,6 @@ def test_pushed_samples_are_judged(http, made):
         answer = http.post("/write", content=snappy(encoded_v2(series)), headers=headers)
         assert answer.status_code == 204, answer.text
         assert answer.headers["X-Prometheus-Remote-Write-Samples-Written"] == "2"
-        time.sleep(0.3)
         return http.get("/detectors/on-pushed/status").json()
 
     until(lambda: (s := push())["samples_total"] > 4 and s["warming"] == 0, "a warm series", 40)
@@ -243,7 +242,6 @@ def test_pushed_lines_are_counted(http, program, made, kind):
             headers={"Content-Type": media},
         )
         assert answer.status_code == 204, answer.text
-        time.sleep(0.3)
         return http.get("/detectors/on-lines/status").json()
 
     # A series for the template, and one for the level.

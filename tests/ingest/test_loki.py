@@ -1,7 +1,7 @@
 import asyncio
 import json
 import random
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import httpx
 import numpy as np
@@ -117,6 +117,35 @@ def test_lines_that_come_late_are_counted_when_the_window_is_old(server):
     assert reader.source.counters.late == 1
 
 
+class Grudging(FakeLoki):
+    """Gives lines with a warning, and counts none."""
+
+    def _answer(self, request):
+        status, headers, body = super()._answer(request)
+        if "count_over_time" in request.parameters.get("query", ""):
+            return 400, {"Content-Type": "text/plain"}, b"the query time range exceeds the limit"
+        return (
+            status,
+            headers,
+            json.dumps(json.loads(body) | {"warnings": ["a shard is away"]}).encode(),
+        )
+
+
+def test_a_server_that_will_not_count_still_gives_its_lines():
+    with closing(Grudging()) as server:
+        server.push({"app": "shop"}, FIRST_MS * NS, "in time")
+        reader = Reader(server.url)
+        reader.now_ms = FIRST_MS + 70_000
+        reader(reader.source.read(QUERY, FIRST_MS, FIRST_MS + 60_000, STEP_MS))
+        reader.now_ms += LATE_AFTER_MS
+        later = reader.now_ms - 70_000
+        server.push({"app": "shop"}, later * NS, "later")
+        batch = reader(reader.source.read(QUERY, later, later + 60_000, STEP_MS))
+        assert texts(batch) == ["later"]
+        assert batch.warnings == ("a shard is away",)
+        assert reader(reader.source.health()).warnings == ["a shard is away"]
+
+
 def test_metric_queries_are_read_as_those_of_prometheus(server, recorded):
     server.load(json.loads((recorded / "loki" / "_corpus.json").read_text(encoding="utf-8")))
     query = 'sum by (level) (count_over_time({app="shop"}[10s]))'
@@ -175,7 +204,7 @@ STREAMS = [
 def test_every_recorded_answer_with_lines_is_read(recorded, name):
     path = recorded / "loki" / f"range_streams_{name}.json"
     body = json.loads(path.read_text(encoding="utf-8"))["response"]["body"]
-    got = _entries(json.dumps(body).encode())
+    got, _ = _entries(json.dumps(body).encode())
     expected = sorted(
         (int(ns), line.encode(), Labels(entry["stream"]))
         for entry in body["data"]["result"]
