@@ -32,6 +32,8 @@ class Peak(msgspec.Struct):
     missing_steps: int
     scored: int
     outside: int
+    parts: dict[str, float] = {}
+    spoke: str | None = None
 
 
 class Episode(msgspec.Struct):
@@ -70,13 +72,16 @@ def count_calm(rows: Rows, score: Floats, scored: Times) -> bool:
 class Decider:
     """Decides for the rows of one table.
 
-    model: kind and parameters, for explanations. stale_ms: an episode without a sample for this
-    long ends, for its series has.
+    model: kind and parameters, for explanations. parts: names of the scores' parts. stale_ms: an
+    episode without a sample for this long ends, for its series has.
     """
 
-    def __init__(self, document: Detector, model: dict[str, object], stale_ms: int) -> None:
+    def __init__(
+        self, document: Detector, model: dict[str, object], parts: tuple[str, ...], stale_ms: int
+    ) -> None:
         self.document = document
         self._model = model
+        self._parts = parts
         self._stale_ms = stale_ms
         self._scored: Times = np.zeros(0, np.int64)
         self._outside: Times = np.zeros(0, np.int64)
@@ -202,6 +207,10 @@ class Decider:
             scored=int(self._scored[row]),
             outside=int(self._outside[row]),
         )
+        if scores.parts is not None and scores.spoke is not None:
+            named = zip(self._parts, scores.parts[i].tolist(), strict=True)
+            peak.parts = {name: part for name, part in named if np.isfinite(part)}
+            peak.spoke = self._parts[scores.spoke[i]] if scores.spoke[i] >= 0 else None
         episode = self._episodes.get(row)
         if episode is None:
             episode = Episode(started_ms=at_ms, last_ms=at_ms, peak=peak, previous_ms=previous_ms)
@@ -276,6 +285,8 @@ class Decider:
                 scored=peak.scored,
                 outside=peak.outside,
                 previous_at=episode.previous_ms,
+                parts=peak.parts,
+                spoke=peak.spoke,
             ),
             sample_at=at_ms,
             received_at=moment.received_ms,

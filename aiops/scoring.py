@@ -115,8 +115,11 @@ class Scoring:
             return self.detector.step(rows)
         with np.errstate(invalid="ignore"):
             scores = self.detector.step(replace(rows, values=rows.values + added))
-            return ScoreColumns(
-                scores.score, scores.expected - added, scores.lower - added, scores.upper - added
+            return replace(
+                scores,
+                expected=scores.expected - added,
+                lower=scores.lower - added,
+                upper=scores.upper - added,
             )
 
     def state(self) -> dict[str, NDArray[Any]]:

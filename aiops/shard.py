@@ -90,7 +90,8 @@ class Stream:
         )
         self.transform = Transform(document.transform)
         self.lines: LogSeries | None = None
-        self.decider = Decider(document, self.scoring.model, stale_ms)
+        parts = self.scoring.detector.parts
+        self.decider = Decider(document, self.scoring.model, parts, stale_ms)
 
     @property
     def generation(self) -> str:

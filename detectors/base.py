@@ -55,6 +55,8 @@ class Detector(ABC):
     mends_resets: ClassVar[bool] = True
     """Whether a counter that starts again is shown to it as going on."""
     Params: ClassVar[type[Any]]
+    parts: tuple[str, ...] = ()
+    """What the columns of its scores' parts are called."""
 
     def __init__(self, params: Any, step_ms: int) -> None:
         assert isinstance(params, self.Params)

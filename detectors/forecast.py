@@ -8,6 +8,7 @@ import numpy as np
 
 from detectors.base import Detector, Field
 from detectors.kernels.band import edge_score, half_width
+from detectors.kernels.least_squares import COVARIANCE_FIRST, predict, push, update
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.durations import format_duration, parse_duration
 from models.jit import kernel
@@ -20,9 +21,6 @@ VALUE_MAX = 1e100
 CLIP = 3.0
 """Errors count at most so many standard deviations (Huber, Robust Estimation of a Location
 Parameter, 1964), so that one outlier does not bend what follows."""
-COVARIANCE_FIRST = 1e3
-COVARIANCE_MAX = 1e9
-"""Beyond, the least squares have forgotten more than they were told, and start afresh."""
 COUNT_MAX = 100_000
 
 
@@ -163,57 +161,11 @@ def _begin(x: float, lags: Floats, weights: Floats, covariance: Floats) -> tuple
     scale = half_width(center, math.sqrt(square / (order + 1)))
     for k in range(order):
         lags[k] = (float(lags[k]) - center) / scale
-    _push(lags, (x - center) / scale)
+    push(lags, (x - center) / scale)
     weights[:] = 0.0
     weights[0] = 1.0
     covariance[:] = np.eye(order + 1) * COVARIANCE_FIRST
     return center, scale
-
-
-@kernel
-def _predict(weights: Floats, lags: Floats) -> float:
-    """The next sample from the last ones and a constant."""
-    z = float(weights[len(lags)])
-    for k in range(len(lags)):
-        z += float(weights[k]) * float(lags[k])
-    return z
-
-
-@kernel
-def _push(lags: Floats, value: float) -> None:
-    """Put the newest sample before the others; the oldest one goes."""
-    for k in range(len(lags) - 1, 0, -1):
-        lags[k] = lags[k - 1]
-    lags[0] = value
-
-
-@kernel
-def _update(
-    weights: Floats, covariance: Floats, lags: Floats, error: float, forgetting: float
-) -> None:
-    """Recursive least squares with forgetting; Haykin, Adaptive Filter Theory, ch. 10.
-
-    covariance: (order + 1, order + 1), symmetric; the constant comes last.
-    """
-    order = len(lags)
-    gain = np.zeros(order + 1)
-    scale = forgetting
-    for j in range(order + 1):
-        total = float(covariance[j, order])
-        for k in range(order):
-            total += float(covariance[j, k]) * float(lags[k])
-        gain[j] = total
-        scale += total * (float(lags[j]) if j < order else 1.0)
-    trace = 0.0
-    for j in range(order + 1):
-        weights[j] = float(weights[j]) + float(gain[j]) / scale * error
-        for k in range(j + 1):
-            less = float(gain[j]) * float(gain[k]) / scale
-            covariance[j, k] = (float(covariance[j, k]) - less) / forgetting
-            covariance[k, j] = covariance[j, k]
-        trace += float(covariance[j, j])
-    if not trace < COVARIANCE_MAX:
-        covariance[:] = np.eye(order + 1) * COVARIANCE_FIRST
 
 
 @kernel
@@ -254,26 +206,26 @@ def _step_ar(
                 center[row], scale[row] = _begin(x, lags[row], weights[row], covariance[row])
                 variance[row] = 0.0
             elif there:
-                _push(lags[row], x)
+                push(lags[row], x)
             newest[row] = now if there else newest[row]
             count[row] = known + there
             continue
         own = lags[row].copy()
         for _ in range(min(max(now - int(newest[row]), 1) - 1, order)):
-            _push(own, _predict(weights[row], own))
-        z = _predict(weights[row], own)
+            push(own, predict(weights[row], own))
+        z = predict(weights[row], own)
         m = float(center[row]) + float(scale[row]) * z
         v = float(variance[row])
         _judge(i, x, m, v, threshold, known >= warmup, out)
         if there:
             error = _clipped(x - m, m, v, known < max(warmup, 2 * order + 2))
             lags[row] = own
-            _update(weights[row], covariance[row], own, error / float(scale[row]), forgetting)
-            _push(lags[row], z + error / float(scale[row]))
+            update(weights[row], covariance[row], own, error / float(scale[row]), forgetting)
+            push(lags[row], z + error / float(scale[row]))
             variance[row] = v + max(1.0 - forgetting, 1.0 / (known - order)) * (error * error - v)
             newest[row] = now
             count[row] = min(known + 1, max(warmup, COUNT_MAX))
-            if not abs(_predict(weights[row], lags[row])) <= VALUE_MAX:
+            if not abs(predict(weights[row], lags[row])) <= VALUE_MAX:
                 count[row] = 0
 
 
@@ -356,4 +308,5 @@ class Forecast(Detector):
                 params.warmup,
                 out,
             )
-        return ScoreColumns(*out)
+        score, expected, lower, upper = out
+        return ScoreColumns(score, expected, lower, upper)

@@ -60,4 +60,5 @@ class LogNovelty(Detector):
         out = np.empty((4, len(batch)))
         edge = 1.0 + self.params.min_distance
         _step(batch.rows, batch.values, self.array("known"), edge, out)
-        return ScoreColumns(*out)
+        score, expected, lower, upper = out
+        return ScoreColumns(score, expected, lower, upper)

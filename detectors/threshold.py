@@ -89,4 +89,5 @@ class Threshold(Detector):
             margin = one if math.isinf(top - bottom) else (top - bottom) / 2
         out = np.empty((4, len(batch)))
         _step(batch.rows, batch.values, self.array("known"), bottom, top, margin, out)
-        return ScoreColumns(*out)
+        score, expected, lower, upper = out
+        return ScoreColumns(score, expected, lower, upper)

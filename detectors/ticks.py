@@ -36,7 +36,8 @@ class Ticks:
         if len(out) == 2:
             without = np.broadcast_to(np.nan, len(self.rows))
             return ScoreColumns(out[0], out[1], without, without)
-        return ScoreColumns(*out)
+        score, expected, lower, upper = out
+        return ScoreColumns(score, expected, lower, upper)
 
 
 def in_ticks(batch: RowBatch) -> Ticks:

@@ -36,6 +36,10 @@ class Explanation(Record):
     """How many of those were outside the band: 3 of 10000 is rare, 3000 of 10000 is not."""
     previous_at: Timestamp | None = None
     """When this series was last outside its band before this anomaly; null: never seen."""
+    parts: dict[str, float] = Field(default_factory=dict)
+    """What the score is made of, for kinds that ask several models; the kind's text has the sum."""
+    spoke: str | None = None
+    """The part that spoke loudest."""
 
 
 class LogEvidence(Record):
