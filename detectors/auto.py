@@ -25,7 +25,7 @@ from detectors.base import Detector, Field
 from detectors.kernels.autoregression import foretell
 from detectors.kernels.day import NEIGHBOURS, enter, ring_size, slots
 from detectors.kernels.shapes import BLOCK, PAD, distance, newest, remember
-from detectors.kernels.surprise import TOP, learn, record_surprise, tail_surprise
+from detectors.kernels.surprise import TAIL, TOP, learn, record_surprise, tail_surprise
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.jit import borrow, kernel
 
@@ -37,6 +37,8 @@ AGAIN = 0.6
 ARMED = 0.87
 """A record of this share of its threshold is news, and starts the refractory time."""
 RIPEN = 0.6
+READY = 300
+"""Samples before tails begin: the first errors and distances are larger than they will be."""
 OLD_NEWS = 0.85
 NOISE = 1e-6
 """Differences below this share of the values are rounding, and no novelty."""
@@ -50,7 +52,7 @@ class AutoParams:
 
     __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
 
-    threshold: float = 3.5
+    threshold: float = 3.8
     """Tail surprise that scores 1, in powers of ten: 3 is a chance of 1 in 1000 to all streams."""
     record_threshold: float = 2.5
     """Record that scores 1 while there is little past: 3 is twice the tenth largest so far."""
@@ -126,6 +128,7 @@ def _combine(
     tail: Floats,
     top: Floats,
     news: Floats,
+    ready: bool,
     maturity: float,
     threshold: float,
     record_threshold: float,
@@ -144,7 +147,7 @@ def _combine(
         share = float(tail[k, 3]) if tail[k, 5] > 0.0 else 0.5
         surprise = tail_surprise(value, tail[k, 0], tail[k, 1], tail[k, 2], share)
         recorded = record_surprise(value, top[k, TOP - 1], share)
-        learn(value, surprise, tail[k], top[k])
+        learn(value, surprise, ready, tail[k], top[k])
         parts[k] = surprise
         parts[len(novelty) + k] = recorded
         squares += (weights[k] * surprise) ** 2
@@ -250,6 +253,7 @@ def _step(
             tail[row],
             top[row],
             borrow(news[row]),
+            seen >= READY,
             maturity,
             threshold,
             record_threshold,
@@ -300,7 +304,7 @@ class Auto(Detector):
             Field("ring", np.float32, (slots_kept,), np.nan),
             Field("place", np.int64, (2,)),
             Field("usual", np.float64, (3,)),
-            Field("tail", np.float64, (len(STREAMS), 6)),
+            Field("tail", np.float64, (len(STREAMS), TAIL)),
             Field("top", np.float64, (len(STREAMS), TOP)),
             Field("news", np.float64, (2,)),
         )

@@ -16,8 +16,9 @@ leaves the rate of alerts to the threshold.
 The record is log2 of the distance to the TOP-th largest value so far, plus 2: it needs no tail and
 so little history.
 
-State of a stream: tail = (level, Hill's mean, exceedances, share above 0, values above 0, values),
-top = (TOP,) the largest values above 0, fading, largest first.
+State of a stream: tail = (level, Hill's mean, exceedances, share above 0, values above 0 in the
+tail, values, and the TOP largest of the tail's first FEW); top = (TOP,) the largest values above 0,
+fading, largest first.
 """
 
 import math
@@ -26,7 +27,7 @@ from models.columns import Floats
 from models.jit import inlined, kernel
 
 LEVEL = 0.95
-STEP, STEP_FIRST = 3e-4, 2.0
+STEP, STEP_FIRST = 3e-4, 3.0
 """Of the logarithm of the level: so slow that an hour's anomaly stays rare; STEP_FIRST / n after n
 values where that is more, so that a level read from the first few is soon mended."""
 EXCEEDANCES = 400.0
@@ -39,6 +40,7 @@ SURPRISE_MOST = 12.0
 MEMORY = 20_000.0
 TOP = 10
 """Largest values that are kept; a record is told by its distance to the last of them."""
+TAIL = 6 + TOP
 FADING = 0.9999
 FEW = 200.0
 """Up to so many values above 0 the level is read from the largest ones."""
@@ -71,8 +73,23 @@ def record_surprise(value: float, ranked: float, share: float) -> float:
 
 
 @kernel
-def learn(value: float, surprise: float, tail: Floats, top: Floats) -> None:
-    """Let a stream's value into its state; `surprise` is its tail surprise."""
+def _rank(value: float, largest: Floats) -> None:
+    """Let a value into the largest ones, largest first."""
+    k = len(largest) - 1
+    if value > largest[k]:
+        while k > 0 and largest[k - 1] < value:
+            largest[k] = largest[k - 1]
+            k -= 1
+        largest[k] = value
+
+
+@kernel
+def learn(value: float, surprise: float, ready: bool, tail: Floats, top: Floats) -> None:
+    """Let a stream's value into its state; `surprise` is its tail surprise.
+
+    ready: whether the stream's model has seen enough for its values to be of the size that they
+    will have; before, the tail is not begun.
+    """
     above = 1.0 if value > 0.0 else 0.0
     count = min(float(tail[5]) + 1.0, MEMORY)
     share = 0.5 if tail[5] == 0.0 else float(tail[3])
@@ -82,12 +99,9 @@ def learn(value: float, surprise: float, tail: Floats, top: Floats) -> None:
         return
     for k in range(TOP):
         top[k] *= FADING
-    if value > top[TOP - 1]:
-        k = TOP - 1
-        while k > 0 and top[k - 1] < value:
-            top[k] = top[k - 1]
-            k -= 1
-        top[k] = value
+    _rank(value, top)
+    if not ready:
+        return
     level = float(tail[0])
     weight = FAR_WEIGHT if surprise > FAR_SURPRISE else 1.0
     if value > level > 0.0:
@@ -96,7 +110,8 @@ def learn(value: float, surprise: float, tail: Floats, top: Floats) -> None:
         tail[1] += weight * (most - float(tail[1])) / float(tail[2])
     tail[4] = min(float(tail[4]) + 1.0, MEMORY)
     if tail[4] < FEW:
-        tail[0] = top[int((1.0 - LEVEL) * float(tail[4]))]
+        _rank(value, tail[6:])
+        tail[0] = tail[6 + int((1.0 - LEVEL) * float(tail[4]))]
     else:
         step = max(STEP, STEP_FIRST / float(tail[4]))
         tail[0] = level * math.exp(step * (weight * LEVEL if value > level else LEVEL - 1.0))

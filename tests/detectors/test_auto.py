@@ -59,12 +59,12 @@ def test_a_value_usual_in_the_day_is_not_usual_in_the_night():
 
 def test_a_shape_never_seen_is_told_by_a_shape_stream():
     rng = np.random.default_rng(3)
-    values = 50 + 10 * np.sin(np.arange(9_000) / 15) + 0.1 * rng.normal(size=9_000)
-    values[8_500:8_530] = 50 + 10 * np.sin(np.arange(30) * 1.2)
+    values = 50 + 10 * np.sin(np.arange(20_000) / 15) + 0.1 * rng.normal(size=20_000)
+    values[19_000:19_030] = 50 + 10 * np.sin(np.arange(30) * 1.2)
     out, names = run(values, autoregression=0.0, time_of_day=0.0)
-    assert out.score[8_500:8_540].max() > 1
-    assert names[out.spoke[8_500:8_540][out.score[8_500:8_540].argmax()]] in STREAMS[2:]
-    assert out.score[6_000:8_500].max() < 0.8
+    assert out.score[19_000:19_040].max() > 1
+    assert names[out.spoke[19_000:19_040][out.score[19_000:19_040].argmax()]] in STREAMS[2:]
+    assert out.score[12_000:19_000].max() < 0.8
 
 
 def test_a_constant_series_is_surprising_when_it_moves():

@@ -3,12 +3,15 @@
 import math
 
 
-def surprises(values, *, level_of, exceedances, few):
-    """(tail surprise, record) of each value; `level_of`: quantile that the tail begins at."""
+def surprises(values, *, level_of, exceedances, few, ready):
+    """(tail surprise, record) of each value.
+
+    level_of: quantile that the tail begins at. ready: values before the tail begins.
+    """
     out = []
     level, hill, far_out = 0.0, 0.0, 0
     share = 0.5
-    positive = []
+    positive, ripe = [], []
     for count, value in enumerate(values):
         edge = -math.log10(share) - math.log10(1 - level_of)
         index = max((far_out * hill + 100 * 0.5) / (far_out + 100), 0.2)
@@ -33,13 +36,16 @@ def surprises(values, *, level_of, exceedances, few):
         if value <= 0:
             continue
         positive = [p * 0.9999 for p in positive] + [value]
+        if count < ready:
+            continue
+        ripe.append(value)
         weight = 0.1 if surprise > 2 else 1.0
         if value > level > 0:
             far_out = min(far_out + 1, exceedances)
             hill += weight * (min(math.log(value / level), 3) - hill) / far_out
-        if len(positive) < few:
-            level = sorted(positive, reverse=True)[int((1 - level_of) * len(positive))]
+        if len(ripe) < few:
+            level = sorted(ripe, reverse=True)[int((1 - level_of) * len(ripe))]
         else:
-            step = max(3e-4, 2 / min(len(positive), 20_000))
+            step = max(3e-4, 3 / min(len(ripe), 20_000))
             level *= math.exp(step * (weight * level_of if value > level else level_of - 1))
     return out

@@ -7,6 +7,7 @@ from detectors.kernels.surprise import (
     EXCEEDANCES,
     FEW,
     LEVEL,
+    TAIL,
     TOP,
     learn,
     record_surprise,
@@ -16,25 +17,25 @@ from tests.naive.surprise import surprises
 from tests.streams import seeds, shapes, stream
 
 
-def run(values):
-    tail, top = np.zeros(6), np.zeros(TOP)
+def run(values, ready=0):
+    tail, top = np.zeros(TAIL), np.zeros(TOP)
     out = []
-    for value in values:
+    for count, value in enumerate(values):
         share = tail[3] if tail[5] > 0 else 0.5
         surprise = tail_surprise(value, *tail[:3], share)
         out.append((surprise, record_surprise(value, top[TOP - 1], share)))
-        learn(value, surprise, tail, top)
+        learn(value, surprise, count >= ready, tail, top)
     return np.array(out)
 
 
 @settings(max_examples=40)
-@given(shape=shapes, seed=seeds, sparse=st.booleans())
-def test_surprises_equal_the_naive_reference(shape, seed, sparse):
+@given(shape=shapes, seed=seeds, sparse=st.booleans(), ready=st.sampled_from([0, 30]))
+def test_surprises_equal_the_naive_reference(shape, seed, sparse, ready):
     values = np.abs(np.nan_to_num(stream(shape, 400, seed)[1], posinf=9.0, neginf=9.0))
     if sparse:
         values[np.random.default_rng(seed).random(400) < 0.9] = 0.0
-    expected = surprises(values, level_of=LEVEL, exceedances=EXCEEDANCES, few=FEW)
-    np.testing.assert_allclose(run(values), expected, rtol=1e-9, atol=1e-9)
+    expected = surprises(values, level_of=LEVEL, exceedances=EXCEEDANCES, few=FEW, ready=ready)
+    np.testing.assert_allclose(run(values, ready), expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("index", "often"), [(0.2, 1.5), (0.5, 8), (1.0, 15)])
