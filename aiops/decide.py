@@ -82,6 +82,8 @@ class Decider:
         self.document = document
         self._model = model
         self._parts = parts
+        self.channels: list[Labels | None] = []
+        """The series that parts of groups are of, by row."""
         self._stale_ms = stale_ms
         self._scored: Times = np.zeros(0, np.int64)
         self._outside: Times = np.zeros(0, np.int64)
@@ -207,10 +209,7 @@ class Decider:
             scored=int(self._scored[row]),
             outside=int(self._outside[row]),
         )
-        if scores.parts is not None and scores.spoke is not None:
-            named = zip(self._parts, scores.parts[i].tolist(), strict=True)
-            peak.parts = {name: part for name, part in named if np.isfinite(part)}
-            peak.spoke = self._parts[scores.spoke[i]] if scores.spoke[i] >= 0 else None
+        peak.parts, peak.spoke = self._told_parts(i, name, scores)
         episode = self._episodes.get(row)
         if episode is None:
             episode = Episode(started_ms=at_ms, last_ms=at_ms, peak=peak, previous_ms=previous_ms)
@@ -226,6 +225,19 @@ class Decider:
         elif not higher:
             return []
         return [self._tell(name, episode, at_ms, score, moment)]
+
+    def _told_parts(
+        self, i: int, name: Labels, scores: ScoreColumns
+    ) -> tuple[dict[str, float], str | None]:
+        """The parts of a sample's score by name, and the one that spoke loudest."""
+        if scores.parts is None or scores.spoke is None:
+            return {}, None
+        names = list(self._parts)
+        if scores.channels is not None:
+            names = [_channel(self.channels[row], name) for row in scores.channels[i].tolist()]
+        named = zip(names, scores.parts[i].tolist(), strict=True)
+        parts = {key: part for key, part in named if np.isfinite(part)}
+        return parts, names[scores.spoke[i]] if scores.spoke[i] >= 0 else None
 
     def _fall(
         self, row: int, name: Labels, at_ms: int, score: float, moment: Moment
@@ -296,6 +308,12 @@ class Decider:
 
 def _number(value: np.float64) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _channel(labels: Labels | None, group: Labels) -> str:
+    """What tells a channel from the others of its group."""
+    own = {key: value for key, value in (labels or {}).items() if key not in group}
+    return str(Labels(own))
 
 
 def _direction(peak: Peak) -> Direction:

@@ -15,6 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from aiops.decide import Decider, Moment
+from aiops.groups import Groups
 from aiops.scoring import Scoring
 from aiops.series import SeriesTable
 from aiops.transform import Transform
@@ -88,6 +89,15 @@ class Stream:
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
         )
+        self.groups: Groups | None = None
+        if document.group_by is not None:
+            table = SeriesTable(
+                missing="ignore",
+                series_max=limits.series_per_detector,
+                stale_ms=stale_ms,
+                idle_ms=limits.series_idle,
+            )
+            self.groups = Groups(document.group_by, document.group_channels, table)
         self.transform = Transform(document.transform)
         self.lines: LogSeries | None = None
         parts = self.scoring.detector.parts
@@ -116,20 +126,27 @@ class Stream:
         self.transform.grow(self.series.capacity)
         rows = self.transform.apply(rows)
         self.scoring.grow(self.series.capacity)
-        self.decider.grow(self.series.capacity)
         scores = self.scoring.step(rows)
-        anomalies = self.decider.fold(rows, scores, self.series.labels, moment)
-        quiet, left = self.series.sweep(batch.end_ms)
-        silent = self._named(quiet)
+        self.samples_total += len(rows)
+        judged = self.series
+        if self.groups is not None:
+            rows, scores = self.groups.fold(rows, scores, self.series.labels, batch)
+            self._forget(self.series.sweep(batch.end_ms)[1])
+            judged = self.groups.table
+        self.decider.grow(judged.capacity)
+        self.decider.channels = self.series.labels
+        anomalies = self.decider.fold(rows, scores, judged.labels, moment)
+        quiet, left = judged.sweep(batch.end_ms)
+        silent = {row: own for row in quiet.tolist() if (own := judged.labels[row]) is not None}
+        labels = list(judged.labels) if len(left) else judged.labels
         if len(left):
-            anomalies += self.decider.forget(left, self.series.labels, moment)
-            self.scoring.forget(left)
-            self.transform.forget(left)
-        labels = list(self.series.labels) if len(left) else self.series.labels
-        self.series.release(left)
+            anomalies += self.decider.forget(left, judged.labels, moment)
+        if self.groups is not None:
+            self.groups.release(left)
+        else:
+            self._forget(left)
         anomalies = self._with_evidence(anomalies)
         self.position_ms = batch.end_ms
-        self.samples_total += len(rows)
         if len(rows):
             # Of the newest instant that has samples: the very last may have none yet.
             newest = rows.timestamps_ms == rows.timestamps_ms.max()
@@ -141,7 +158,8 @@ class Stream:
     def close(self, because: Close, now_ms: int) -> list[Anomaly]:
         """End every open anomaly, for the detector itself ends."""
         moment = Moment(now_ms, now_ms, self.live_after_ms, self.position_ms or now_ms)
-        return self._with_evidence(self.decider.close(self.series.labels, because, moment))
+        table = self.series if self.groups is None else self.groups.table
+        return self._with_evidence(self.decider.close(table.labels, because, moment))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs, copied: arrays and place in time of the same moment."""
@@ -154,6 +172,8 @@ class Stream:
         }
         if self.lines is not None:
             parts["lines"] = self.lines.state()
+        if self.groups is not None:
+            parts["groups"] = self.groups.state()
         arrays = {f"{part}/{k}": v for part, own in parts.items() for k, v in own.items()}
         return arrays | {"place": np.frombuffer(msgspec.json.encode(place), np.uint8)}
 
@@ -170,6 +190,8 @@ class Stream:
             self.transform.restore(_part(state, "transform"))
             self.scoring.restore(_part(state, "scoring"))
             self.decider.restore(_part(state, "decide"))
+            if self.groups is not None:
+                self.groups.restore(_part(state, "groups"))
             lines = _part(state, "lines")
             if lines:
                 self.lines = self._make_lines()
@@ -231,9 +253,14 @@ class Stream:
             for anomaly in anomalies
         ]
 
-    def _named(self, rows: Rows) -> dict[int, Labels]:
-        labels = ((row, self.series.labels[row]) for row in rows.tolist())
-        return {row: label for row, label in labels if label is not None}
+    def _forget(self, rows: Rows) -> None:
+        """Make these rows free for other series."""
+        if len(rows):
+            self.scoring.forget(rows)
+            self.transform.forget(rows)
+            if self.groups is not None:
+                self.groups.forget(rows)
+        self.series.release(rows)
 
 
 class Shard:

@@ -245,7 +245,7 @@ def _step(
         novelty[2] = distance(kept, seen, short_query, short // 2, True, nearest, scratch)
         novelty[3] = distance(kept, seen, long_query, long // 2, True, nearest, scratch)
         remember(kept, seen, value)
-        _settle(novelty, NOISE * abs(x))
+        _settle(novelty, NOISE * max(abs(x), abs(float(center[row]))))
         maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
         judged, loudest = _combine(
             novelty,

@@ -115,7 +115,8 @@ class ScoreColumns:
     score: (n,) float64, 0 at the expected value, 1 at the edge of the band, NaN for no judgement.
     expected, lower, upper: (n,) float64 in the unit of the series; NaN where the kind has no band.
     parts: (n, k) float64, what each score is made of, by the detector's own names; None where the
-    band says it all. spoke: (n,) int8, the part that spoke loudest, -1 for none.
+    band says it all. spoke: (n,) int8, the part that spoke loudest, -1 for none. channels: (n, k)
+    int32, the row of the series that each part is of; None where parts are of the series itself.
     """
 
     score: Floats
@@ -124,3 +125,4 @@ class ScoreColumns:
     upper: Floats
     parts: Floats | None = None
     spoke: NDArray[np.int8] | None = None
+    channels: Rows | None = None

@@ -127,6 +127,11 @@ class Detector(Record):
     transform: Literal["none", "rate", "delta", "log1p"] = "none"
     """What is judged in place of the value: a counter's growth per second, the difference from the
     sample before, or the logarithm of 1 + the value. Leave it to PromQL where you can."""
+    group_by: list[LabelName] | None = None
+    """Judge all series that agree on these labels as one, by the mean of their largest scores; what
+    they differ in names the channels of its explanation. Null judges each series by itself."""
+    group_channels: int = Field(default=5, ge=1, le=50)
+    """How many of a group's largest scores are averaged."""
     history: Duration = Field(default=86_400_000, ge=0)
     """How much of the past is learned before the first judgement, where the source has it."""
     policy: Policy = Policy()
@@ -158,6 +163,7 @@ class Detector(Record):
     def learned_from(self) -> dict[str, object]:
         """The keys that the learned state depends on; when one changes, learning starts anew."""
         keys = {"source", "query", "step", "transform", "model", "history", "logs"}
+        keys |= {"group_by", "group_channels"}
         kept: dict[str, object] = self.model_dump(mode="json", include=keys)
         return kept | {"missing": self.policy.missing}
 

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from models.labels import Labels
+from models.settings import Limits
+from tests.batches import STEP_MS, stream, window
+
+COUNT = 80
+BY = {"group_by": ["host"], "group_channels": 2, "policy": {"recover": "3s"}}
+
+
+def fleet(seed=1, drop=0.1):
+    """Two hosts of three channels; from step 60 on two channels of host a go their own way."""
+    rng = np.random.default_rng(seed)
+    series = {}
+    for host in "ab":
+        for metric in ("cpu", "disk", "net"):
+            wild = 40 if host == "a" and metric != "net" else 0
+            series[Labels({"__name__": metric, "host": host})] = {
+                (k + 1) * STEP_MS: float(10 + rng.normal() + (wild if 60 <= k < 63 else 0))
+                for k in range(COUNT)
+                if rng.random() > drop
+            }
+    return series
+
+
+def run(made, series, first=1, last=COUNT):
+    judged = [made.step(window(series, k, k), 0) for k in range(first, last + 1)]
+    scores = {
+        (str(j.labels[row]), at): score
+        for j in judged
+        for row, at, score in zip(
+            j.rows.rows.tolist(),
+            j.rows.timestamps_ms.tolist(),
+            j.scores.score.tolist(),
+            strict=True,
+        )
+    }
+    return scores, [a for j in judged for a in j.anomalies]
+
+
+def test_a_group_is_one_anomaly_that_names_its_channels():
+    scores, told = run(stream(**BY), fleet())
+    opened = [a for a in told if a.state == "open" and a.explanation.score > 4]
+    assert {anomaly.id for anomaly in opened} == {opened[0].id}
+    assert opened[0].labels == {"host": "a"}
+    parts = opened[0].explanation.parts
+    assert sorted(parts) == ["cpu{}", "disk{}"]
+    assert opened[0].explanation.spoke == max(parts, key=parts.get)
+    assert np.isclose(opened[0].explanation.score, np.mean(list(parts.values())))
+    assert opened[0].explanation.observed == 2
+    assert {name for name, _ in scores} == {'{host="a"}', '{host="b"}'}
+
+
+def test_the_score_is_the_mean_of_the_largest_of_its_channels():
+    series = fleet()
+    single, _ = run(stream(policy={"recover": "3s"}), series)
+    grouped, _ = run(stream(**BY), series)
+    for (name, at), score in grouped.items():
+        own = [s for (other, t), s in single.items() if t == at and name[1:-1] in other]
+        known = sorted((s for s in own if not np.isnan(s)), reverse=True)[:2]
+        np.testing.assert_equal(score, np.mean(known) if known else np.nan)
+
+
+def test_the_order_of_channels_means_nothing():
+    series = fleet()
+    turned = dict(reversed(series.items()))
+    assert run(stream(**BY), series)[0] == pytest.approx(run(stream(**BY), turned)[0], nan_ok=True)
+
+
+@pytest.mark.parametrize("edge", [1, 20, 62])
+def test_a_stream_of_groups_restored_anywhere_goes_on_as_if_nothing_had_been(edge):
+    series = fleet()
+    undisturbed, restored = stream(**BY), stream(**BY)
+    run(undisturbed, series, 1, edge)
+    assert restored.restore(undisturbed.state())
+    scores, told = run(undisturbed, series, edge + 1)
+    again, told_again = run(restored, series, edge + 1)
+    np.testing.assert_equal(again, scores)
+    assert told_again == told
+
+
+def test_a_group_ends_with_its_last_channel_and_comes_back_as_new():
+    series = fleet(drop=0.0)
+    gone = {
+        labels: {t: v for t, v in own.items() if labels["host"] == "b" or t < 20 * STEP_MS}
+        for labels, own in series.items()
+    }
+    made = stream(limits=Limits(series_stale="10s", series_idle="20s"), **BY)
+    run(made, gone)
+    assert [str(labels) for labels in made.groups.table.labels if labels] == ['{host="b"}']
+    assert len(made.series) == 3
+    later = {k: {t + COUNT * STEP_MS: v for t, v in own.items()} for k, own in series.items()}
+    scores, _ = run(made, later, COUNT + 1, 2 * COUNT)
+    assert np.isnan(scores['{host="a"}', (COUNT + 1) * STEP_MS])
+    assert not np.isnan(scores['{host="a"}', (COUNT + 30) * STEP_MS])
