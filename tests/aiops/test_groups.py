@@ -40,7 +40,7 @@ def run(made, series, first=1, last=COUNT):
 
 
 def test_a_group_is_one_anomaly_that_names_its_channels():
-    scores, told = run(stream(**BY), fleet())
+    scores, told = run(stream(**BY), fleet(drop=0.0))
     opened = [a for a in told if a.state == "open" and a.explanation.score > 4]
     assert {anomaly.id for anomaly in opened} == {opened[0].id}
     assert opened[0].labels == {"host": "a"}

@@ -1,0 +1,1 @@
+"""How good are the scores on labelled series, by a scorer of others?"""
