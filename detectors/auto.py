@@ -25,7 +25,7 @@ from detectors.base import Detector, Field
 from detectors.kernels.autoregression import foretell
 from detectors.kernels.day import NEIGHBOURS, enter, ring_size, slots
 from detectors.kernels.shapes import BLOCK, PAD, distance, newest, remember
-from detectors.kernels.surprise import TAIL, TOP, learn, record_surprise, tail_surprise
+from detectors.kernels.surprise import READY, RIPEN, TAIL, TOP, combine, settle_novelty
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.jit import borrow, kernel
 
@@ -33,13 +33,6 @@ STREAMS = ("autoregression", "time_of_day", "short_shape", "long_shape")
 VALUE_MAX = 1e30
 """A sample beyond this, whose square single precision cannot hold, is passed over."""
 WINDOWS_MAX = 20_000
-AGAIN = 0.6
-ARMED = 0.87
-"""A record of this share of its threshold is news, and starts the refractory time."""
-RIPEN = 0.6
-READY = 300
-"""Samples before tails begin: the first errors and distances are larger than they will be."""
-OLD_NEWS = 0.85
 NOISE = 1e-6
 """Differences below this share of the values are rounding, and no novelty."""
 
@@ -109,67 +102,6 @@ class AutoParams:
                 raise ValueError(
                     f"{name} must be between {least} and {most}, got {getattr(self, name)}"
                 )
-
-
-@kernel
-def _settle(novelty: Floats, noise: float) -> None:
-    """No novelty below `noise`; NaN where it is not known yet."""
-    for k in range(len(novelty)):
-        if novelty[k] <= noise:
-            novelty[k] = 0.0
-        elif not novelty[k] < math.inf:
-            novelty[k] = math.nan
-
-
-@kernel
-def _combine(
-    novelty: Floats,
-    weights: Floats,
-    tail: Floats,
-    top: Floats,
-    news: Floats,
-    ready: bool,
-    maturity: float,
-    threshold: float,
-    record_threshold: float,
-    refractory: int,
-    parts: Floats,
-) -> tuple[float, int]:
-    """Score and loudest stream, then learn; novelty is NaN for a stream that knows too little."""
-    squares, total, record = 0.0, 0.0, 0.0
-    loudest, loudness = 0, -1.0
-    for k in range(len(novelty)):
-        value = float(novelty[k])
-        if math.isnan(value) or weights[k] == 0.0:
-            parts[k] = math.nan
-            parts[len(novelty) + k] = math.nan
-            continue
-        share = float(tail[k, 3]) if tail[k, 5] > 0.0 else 0.5
-        surprise = tail_surprise(value, tail[k, 0], tail[k, 1], tail[k, 2], share)
-        recorded = record_surprise(value, top[k, TOP - 1], share)
-        learn(value, surprise, ready, tail[k], top[k])
-        parts[k] = surprise
-        parts[len(novelty) + k] = recorded
-        squares += (weights[k] * surprise) ** 2
-        total += weights[k] ** 2
-        record = max(record, weights[k] * recorded)
-        loud = weights[k] * (
-            maturity * surprise / threshold + (1.0 - maturity) * recorded / record_threshold
-        )
-        if loud > loudness:
-            loudest, loudness = k, loud
-    news[1] += 1.0
-    if news[1] > refractory:
-        news[0] = 0.0
-    again = AGAIN if record <= news[0] else 1.0
-    if record > max(float(news[0]), ARMED * record_threshold):
-        news[0], news[1] = record, 0.0
-    parts[2 * len(novelty)] = maturity
-    parts[2 * len(novelty) + 1] = again
-    young = again * record / record_threshold
-    old = math.sqrt(squares / total) / threshold if total > 0.0 else 0.0
-    old *= OLD_NEWS + (1.0 - OLD_NEWS) * min(1.0, young)
-    return (1.0 - maturity) * young + maturity * old, loudest
 
 
 @kernel
@@ -245,9 +177,9 @@ def _step(
         novelty[2] = distance(kept, seen, short_query, short // 2, True, nearest, scratch)
         novelty[3] = distance(kept, seen, long_query, long // 2, True, nearest, scratch)
         remember(kept, seen, value)
-        _settle(novelty, NOISE * max(abs(x), abs(float(center[row]))))
+        settle_novelty(novelty, NOISE * max(abs(x), abs(float(center[row]))))
         maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
-        judged, loudest = _combine(
+        judged, loudest = combine(
             novelty,
             own,
             tail[row],

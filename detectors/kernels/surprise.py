@@ -41,6 +41,13 @@ MEMORY = 20_000.0
 TOP = 10
 """Largest values that are kept; a record is told by its distance to the last of them."""
 TAIL = 6 + TOP
+AGAIN = 0.6
+ARMED = 0.87
+"""A record of this share of its threshold is news, and starts the refractory time."""
+RIPEN = 0.6
+READY = 300
+"""Samples before tails begin: the first errors and distances are larger than they will be."""
+OLD_NEWS = 0.85
 FADING = 0.9999
 FEW = 200.0
 """Up to so many values above 0 the level is read from the largest ones."""
@@ -115,3 +122,64 @@ def learn(value: float, surprise: float, ready: bool, tail: Floats, top: Floats)
     else:
         step = max(STEP, STEP_FIRST / float(tail[4]))
         tail[0] = level * math.exp(step * (weight * LEVEL if value > level else LEVEL - 1.0))
+
+
+@kernel
+def settle_novelty(novelty: Floats, noise: float) -> None:
+    """No novelty below `noise`; NaN where it is not known yet."""
+    for k in range(len(novelty)):
+        if novelty[k] <= noise:
+            novelty[k] = 0.0
+        elif not novelty[k] < math.inf:
+            novelty[k] = math.nan
+
+
+@kernel
+def combine(
+    novelty: Floats,
+    weights: Floats,
+    tail: Floats,
+    top: Floats,
+    news: Floats,
+    ready: bool,
+    maturity: float,
+    threshold: float,
+    record_threshold: float,
+    refractory: int,
+    parts: Floats,
+) -> tuple[float, int]:
+    """Score and loudest stream, then learn; novelty is NaN for a stream that knows too little."""
+    squares, total, record = 0.0, 0.0, 0.0
+    loudest, loudness = 0, -1.0
+    for k in range(len(novelty)):
+        value = float(novelty[k])
+        if math.isnan(value) or weights[k] == 0.0:
+            parts[k] = math.nan
+            parts[len(novelty) + k] = math.nan
+            continue
+        share = float(tail[k, 3]) if tail[k, 5] > 0.0 else 0.5
+        surprise = tail_surprise(value, tail[k, 0], tail[k, 1], tail[k, 2], share)
+        recorded = record_surprise(value, top[k, TOP - 1], share)
+        learn(value, surprise, ready, tail[k], top[k])
+        parts[k] = surprise
+        parts[len(novelty) + k] = recorded
+        squares += (weights[k] * surprise) ** 2
+        total += weights[k] ** 2
+        record = max(record, weights[k] * recorded)
+        loud = weights[k] * (
+            maturity * surprise / threshold + (1.0 - maturity) * recorded / record_threshold
+        )
+        if loud > loudness:
+            loudest, loudness = k, loud
+    news[1] += 1.0
+    if news[1] > refractory:
+        news[0] = 0.0
+    again = AGAIN if record <= news[0] else 1.0
+    if record > max(float(news[0]), ARMED * record_threshold):
+        news[0], news[1] = record, 0.0
+    parts[2 * len(novelty)] = maturity
+    parts[2 * len(novelty) + 1] = again
+    young = again * record / record_threshold
+    old = math.sqrt(squares / total) / threshold if total > 0.0 else 0.0
+    old *= OLD_NEWS + (1.0 - OLD_NEWS) * min(1.0, young)
+    return (1.0 - maturity) * young + maturity * old, loudest

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from detectors.auto import AGAIN, OLD_NEWS, STREAMS, Auto, AutoParams
+from detectors.auto import STREAMS, Auto, AutoParams
+from detectors.kernels.surprise import AGAIN, OLD_NEWS
 from models.columns import RowBatch
 
 MINUTE_MS = 60_000

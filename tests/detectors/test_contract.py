@@ -14,6 +14,10 @@ from tests.streams import STEP_MS, cut, rows_of, seeds, shapes, stream
 SERIES = 3
 SAMPLES = 60
 many = settings(max_examples=25)
+QUICK = {
+    "similarity": {"length": 6, "windows": 70},
+    "half_space_trees": {"window": 10, "height": 4, "trees": 3},
+}
 every_kind = pytest.mark.parametrize("kind", list(kinds()))
 
 
@@ -21,6 +25,7 @@ def made(kind, rows=SERIES):
     """A detector that is warm soon, so that short streams are judged."""
     cls = kinds()[kind]
     quick = {"window": "20s", "warmup": 4, "windows": 30, "days": 1, "settle": 20}
+    quick |= QUICK.get(kind, {})
     names = {field.name for field in fields(cls.Params)}
     detector = cls(cls.Params(**{k: v for k, v in quick.items() if k in names}), STEP_MS)
     detector.grow(rows)

@@ -1,0 +1,121 @@
+"""What kinds share whose own measure of novelty has no unit: it is judged by its own past."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Detector, Field
+from detectors.kernels.surprise import READY, RIPEN, TAIL, TOP, combine
+from models.columns import Floats, RowBatch, Rows, ScoreColumns
+from models.jit import kernel
+
+ONE = np.ones(1)
+
+
+@kernel
+def _judge(
+    rows: Rows,
+    novelty: Floats,
+    count: Rows,
+    tail: Floats,
+    top: Floats,
+    news: Floats,
+    own: Floats,
+    threshold: float,
+    record_threshold: float,
+    settle: int,
+    refractory: int,
+    warmup: int,
+    score: Floats,
+    parts: Floats,
+) -> None:
+    """Make surprises of novelties, sample by sample; NaN is no novelty known."""
+    for i in range(len(rows)):
+        row = int(rows[i])
+        if np.isnan(novelty[i]):
+            continue
+        seen = int(count[row])
+        maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
+        judged, _ = combine(
+            novelty[i : i + 1],
+            own,
+            tail[row],
+            top[row],
+            news[row],
+            seen >= READY,
+            maturity,
+            threshold,
+            record_threshold,
+            refractory,
+            parts[i],
+        )
+        count[row] = seen + 1
+        if seen >= warmup:
+            score[i] = judged
+
+
+class Surprised(Detector):
+    """A kind that gives `model_fields` and `novelty`, and has the parameters that judge it.
+
+    These are `threshold`, `record_threshold`, `settle`, `refractory` and `warmup`, with the meaning
+    that they have for `auto`; the warm-up begins with the first novelty that is known.
+    """
+
+    parts = ("surprise", "record", "maturity", "news")
+
+    @abstractmethod
+    def model_fields(self) -> tuple[Field, ...]:
+        """The state arrays of the model itself."""
+
+    @abstractmethod
+    def novelty(self, batch: RowBatch) -> Floats:
+        """(n,) how unlike the past each sample is, 0 or more, NaN for unknown; then learn it."""
+
+    def fields(self) -> tuple[Field, ...]:
+        """Those of the model, and of its novelty's tail."""
+        return (
+            *self.model_fields(),
+            Field("known", np.int32),
+            Field("tail", np.float64, (1, TAIL)),
+            Field("top", np.float64, (1, TOP)),
+            Field("news", np.float64, (2,)),
+        )
+
+    def step(self, batch: RowBatch) -> ScoreColumns:
+        """Judge each sample's novelty by the novelties before it."""
+        params: Any = self.params
+        score = np.full(len(batch), np.nan)
+        none = np.full(len(batch), np.nan)
+        parts = np.full((len(batch), len(self.parts)), np.nan)
+        spoke: NDArray[np.int8] = np.full(len(batch), -1, np.int8)
+        _judge(
+            batch.rows,
+            self.novelty(batch),
+            self.array("known"),
+            self.array("tail"),
+            self.array("top"),
+            self.array("news"),
+            ONE,
+            params.threshold,
+            params.record_threshold,
+            params.settle,
+            params.refractory,
+            params.warmup,
+            score,
+            parts,
+        )
+        return ScoreColumns(score, none, none, none, parts, spoke)
+
+
+def check_surprise(params: Any) -> None:
+    """Raise ValueError for thresholds and counts that nothing can be judged by."""
+    for name in ("threshold", "record_threshold"):
+        if not 0.0 < getattr(params, name) < np.inf:
+            raise ValueError(f"{name} must be above 0 and finite, got {getattr(params, name)}")
+    for name, least in (("settle", 1), ("refractory", 0), ("warmup", 1)):
+        if not least <= getattr(params, name) <= 1_000_000:
+            raise ValueError(
+                f"{name} must be between {least} and 1000000, got {getattr(params, name)}"
+            )
