@@ -13,7 +13,9 @@ from aiops import __version__
 from aiops.anomalies import Anomalies
 from aiops.batcher import Batcher
 from aiops.clock import Clock
+from aiops.detect import Detection
 from aiops.feed_log import FeedLog
+from aiops.jobs import Jobs
 from aiops.metrics import EngineMetrics
 from aiops.pipeline import Pipeline
 from aiops.registry import Registry
@@ -26,6 +28,7 @@ from aiops.source_registry import SourceRegistry
 from aiops.sources import Sources
 from aiops.store.records import Store, sqlite_url
 from aiops.tasks import Supervisor
+from aiops.versions import Versions
 from aiops.warmth import warm_kernels
 from ingest.http import HttpClient
 from models.detector import State
@@ -144,6 +147,7 @@ class Engine:
             clock=clock,
             threads=limits.compute_threads,
         )
+        self.versions = Versions(storage / "models")
         self.registry = Registry(
             store=self.store,
             shard=self.shard,
@@ -153,12 +157,22 @@ class Engine:
             supervisor=self.supervisor,
             clock=clock,
             limits=limits,
+            versions=self.versions,
         )
         self.source_registry = SourceRegistry(self.sources, self.registry, self.store, clock)
         self._folder = SnapshotFolder(storage / "snapshots", settings.storage.snapshots)
         self.snapshots = Snapshots(
             self._folder, self.shard, self.pipeline, self.remote_writes, clock
         )
+        self.jobs = Jobs(
+            registry=self.registry,
+            store=self.store,
+            versions=self.versions,
+            feed_log=self.feed_log,
+            clock=clock,
+            folder=storage / "jobs",
+        )
+        self.detection = Detection(self.registry)
         self.anomalies = Anomalies(self.store)
         self.metrics = EngineMetrics(self)
 
@@ -176,6 +190,8 @@ class Engine:
         await self.source_registry.restore(self.settings.sources)
         await self.registry.restore(arrays)
         await self.registry.adopt(self.settings.detectors)
+        await self.jobs.restore()
+        self.supervisor.start("jobs", self.jobs.run)
         interval_ms = self.settings.storage.snapshot_interval
         self.supervisor.start("snapshots", lambda: self.snapshots.run(interval_ms))
         self.supervisor.start("states", self._watch_states)
@@ -190,6 +206,7 @@ class Engine:
         the good ones and hold less.
         """
         restored, self.ready = self.ready, False
+        await self.supervisor.stop("jobs")
         await self.registry.halt_all()
         try:
             # The batch in work goes the whole road: what it judged is told before it is saved.

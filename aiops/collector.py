@@ -4,15 +4,12 @@ from zlib import crc32
 
 from aiops.batcher import Batcher, Delivery
 from aiops.clock import Clock
+from aiops.history import WindowSize
 from aiops.shard import Stream
 from ingest.base import Source
 from models.detector import State
 from models.errors import QueryRejected, SourceError
 
-WINDOW_SAMPLES = 200_000
-"""Samples a window aims at: a long catch-up must not hold up other detectors."""
-WINDOW_POINTS_FIRST = 60
-"""Points of the first window, before the number of series is known."""
 PAUSE_FIRST_SECONDS = 1.0
 PAUSE_MAX_SECONDS = 30.0
 PAUSE_REJECTED_SECONDS = 60.0
@@ -40,7 +37,7 @@ class Collector:
         self._source = source
         self._batcher = batcher
         self._clock = clock
-        self._points = min(WINDOW_POINTS_FIRST, source.points_max)
+        self._size = WindowSize(source.points_max)
 
     async def run(self) -> None:
         """Read for ever."""
@@ -67,9 +64,7 @@ class Collector:
                 raise error
             self.failing = False
             pause = PAUSE_FIRST_SECONDS
-            points = (batch.end_ms - batch.start_ms) // document.step + 1
-            each = max(1, len(batch) // points)
-            self._points = max(1, min(WINDOW_SAMPLES // each, self._source.points_max))
+            self._size.learn(batch, document.step)
 
     def state(self) -> tuple[State, str]:
         """The state and its reason."""
@@ -102,7 +97,7 @@ class Collector:
             start_ms = (self.stream.born_ms - document.history) // step_ms * step_ms + step_ms
         else:
             start_ms = position_ms + step_ms
-        return start_ms, min(end_ms, start_ms + (self._points - 1) * step_ms)
+        return start_ms, min(end_ms, start_ms + (self._size.points - 1) * step_ms)
 
     def _phase_ms(self, step_ms: int) -> int:
         """How long after an instant is due it is read: the same for detectors with one query, which

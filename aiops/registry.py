@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from aiops.batcher import Batcher
 from aiops.clock import Clock
 from aiops.collector import Collector
+from aiops.history import Past
 from aiops.pipeline import Pipeline
 from aiops.scoring import build_detector
 from aiops.shard import Shard, Stream, stream_state
@@ -17,10 +19,11 @@ from aiops.snapshot import Arrays
 from aiops.sources import Sources
 from aiops.store.records import Registered, Store
 from aiops.tasks import Supervisor
+from aiops.versions import Versions
 from detectors.log_novelty import LogNovelty
 from ingest.log_series import LogSeries
 from models.anomaly import Close
-from models.detector import Detector, State, Status
+from models.detector import Detector, Model, State, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
 from models.merge_patch import merged
 from models.settings import Limits
@@ -46,6 +49,7 @@ class Registry:
         supervisor: Supervisor,
         clock: Clock,
         limits: Limits,
+        versions: Versions,
     ) -> None:
         self._store = store
         self._shard = shard
@@ -55,6 +59,7 @@ class Registry:
         self._supervisor = supervisor
         self._clock = clock
         self._limits = limits
+        self._versions = versions
         self._registered: dict[str, Registered] = {}
         self._collectors: dict[str, Collector] = {}
         self._changing = asyncio.Lock()
@@ -179,6 +184,62 @@ class Registry:
             last_error_at=collector.last_error_ms if collector else None,
         )
 
+    def scratch(self, name: str, live_after_ms: int, model: Model | None = None) -> Past:
+        """A stream of a detector's own document, or with another model, that nobody else sees.
+
+        Raises NotFound, and InvalidInput for a source without a past.
+        """
+        registered = self._known(name)
+        document = registered.document
+        if model is not None:
+            document = document.model_copy(update={"model": model})
+        self._build(document)
+        source = self._sources.get(document.source)
+        if not source.resumes:
+            raise InvalidInput(f"source {source.name!r} has no past to read")
+        stream = self._new_stream(replace(registered, document=document))
+        stream.live_after_ms = live_after_ms
+        return Past(stream, source, self._clock)
+
+    async def copy(self, name: str) -> Past:
+        """The same with all that the detector has learned by now."""
+        self._known(name)
+        live = self._shard.streams.get(name)
+        if live is None:
+            raise Conflict(f"detector {name!r} cannot run: its source or kind is not there")
+        past = self.scratch(name, live.live_after_ms)
+        async with self._pipeline.alone():
+            state = await self._pipeline.compute(live.state)
+        if live.position_ms is not None:
+            await asyncio.to_thread(past.stream.restore, state)
+        return past
+
+    async def go_on_from(self, name: str, learned: Stream) -> None:
+        """Let a detector go on from what another stream of its document learned.
+
+        What lies between is read again and not told; open anomalies close.
+        Raises Conflict when the document has changed since.
+        """
+        async with self._changing:
+            registered = self._known(name)
+            if learned.kin != self._new_stream(registered).kin:
+                raise Conflict(
+                    f"detector {name!r} has another source, query, step, model or history now"
+                )
+            live = self._shard.streams.get(name)
+            known_ms = live.position_ms if live is not None else None
+            registered = replace(
+                registered, live_after_ms=max(registered.live_after_ms, known_ms or 0)
+            )
+            learned.born_ms = registered.born_ms
+            learned.live_after_ms = registered.live_after_ms
+            learned.amend(registered.document)
+            await asyncio.to_thread(self._store.put_detector, registered)
+            await self._replace(name, learned, "detector changed")
+            self._registered[name] = registered
+            if registered.document.enabled:
+                self._run(name)
+
     async def halt_all(self) -> None:
         """Stop reading; nothing else changes. For the end of the process."""
         async with self._changing:
@@ -281,6 +342,7 @@ class Registry:
 
     async def _delete(self, name: str) -> None:
         await asyncio.to_thread(self._store.delete_detector, name)
+        await asyncio.to_thread(self._versions.forget, name)
         del self._registered[name]
         await self._replace(name, None, "detector stopped")
         log.info("detector deleted", detector=name)

@@ -124,6 +124,8 @@ def serve(
 def _ports(engine: Engine) -> Ports:
     return Ports(
         detectors=engine.registry,
+        jobs=engine.jobs,
+        detection=engine.detection,
         sources=engine.source_registry,
         intake=engine.sources,
         anomalies=engine.anomalies,

@@ -104,9 +104,9 @@ class Stream:
         self.decider = Decider(document, self.scoring.model, parts, stale_ms)
 
     @property
-    def generation(self) -> str:
-        """Names what the learned state depends on; state of another generation does not fit."""
-        text = msgspec.json.encode([self.document.learned_from, self.born_ms], order="sorted")
+    def kin(self) -> str:
+        """Names what the learned state depends on; state of other kin does not fit."""
+        text = msgspec.json.encode(self.document.learned_from, order="sorted")
         return blake2b(text, digest_size=8).hexdigest()
 
     def amend(self, document: Detector) -> None:
@@ -163,7 +163,7 @@ class Stream:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs, copied: arrays and place in time of the same moment."""
-        place = [self.position_ms, self.samples_total, self.generation]
+        place = [self.position_ms, self.samples_total, self.kin, self.born_ms]
         parts = {
             "series": self.series.state(),
             "transform": self.transform.state(),
@@ -177,14 +177,16 @@ class Stream:
         arrays = {f"{part}/{k}": v for part, own in parts.items() for k, v in own.items()}
         return arrays | {"place": np.frombuffer(msgspec.json.encode(place), np.uint8)}
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> bool:
+    def restore(self, state: Mapping[str, NDArray[Any]], *, of_any_age: bool = False) -> bool:
         """Take over what `state` gave; False when it was learned under another document.
+
+        of_any_age: also what a detector of the same document, made at another time, learned.
 
         Raises SnapshotDamaged when it is of this document and still does not fit.
         """
         try:
-            position_ms, samples_total, generation = msgspec.json.decode(state["place"].tobytes())
-            if generation != self.generation:
+            position_ms, samples_total, kin, born_ms = msgspec.json.decode(state["place"].tobytes())
+            if kin != self.kin or (born_ms != self.born_ms and not of_any_age):
                 return False
             self.series.restore(_part(state, "series"))
             self.transform.restore(_part(state, "transform"))

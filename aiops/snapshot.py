@@ -98,6 +98,11 @@ def read_snapshot(path: Path) -> dict[str, NDArray[Any]]:
         content = path.read_bytes()
     except OSError as error:
         raise SnapshotDamaged(f"cannot be read: {error}") from error
+    return decode(content)
+
+
+def decode(content: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a file's bytes. Raises SnapshotDamaged when they are not what was written."""
     if len(content) < _HEAD_BYTES + DIGEST_BYTES or not content.startswith(MAGIC):
         raise SnapshotDamaged("not a snapshot file")
     body = memoryview(content)[:-DIGEST_BYTES]

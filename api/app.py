@@ -17,13 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth import BearerAuth
 from api.ports import Ports
 from api.problems import add_problem_handlers, problem
-from api.routes import anomalies, detectors, feed, intake, kinds, probes, sources
+from api.routes import anomalies, detectors, feed, intake, jobs, kinds, probes, sources
 from models.errors import NotReady
 
 BASE = "/api/v1"
 CONSOLE = Path(__file__).parent / "console"
 BODY_BYTES_MAX = 4 * 2**20
 PUSH_BYTES_MAX = 32 * 2**20
+VERSION_BYTES_MAX = 2**30
 PUSH_PATHS = (f"{BASE}/write", "/loki/api/v1/push")
 _REQUEST_ID_MAX = 128
 
@@ -54,7 +55,7 @@ def create_app(ports: Ports, version: str, lifespan: Lifespan) -> FastAPI:
 
     # Tokens are checked by BearerAuth; this only puts them into the OpenAPI document.
     needs = [Depends(require_ready), Depends(HTTPBearer(auto_error=False))]
-    for noun in (detectors, sources, anomalies, kinds):
+    for noun in (detectors, jobs, sources, anomalies, kinds):
         app.include_router(noun.routes(ports), prefix=BASE, dependencies=needs)
     app.include_router(intake.write_routes(ports), prefix=BASE, dependencies=needs)
     app.include_router(intake.push_routes(ports), dependencies=needs)
@@ -83,7 +84,7 @@ class RequestBounds:
             await self._app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        bytes_max = PUSH_BYTES_MAX if scope["path"] in PUSH_PATHS else BODY_BYTES_MAX
+        bytes_max = _bytes_max(scope["path"])
         usable = given.isprintable() and 0 < len(given) <= _REQUEST_ID_MAX
         request_id = given if usable else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
@@ -110,3 +111,9 @@ class RequestBounds:
             return
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._app(scope, receive_bounded, send_named)
+
+
+def _bytes_max(path: str) -> int:
+    if path in PUSH_PATHS:
+        return PUSH_BYTES_MAX
+    return VERSION_BYTES_MAX if path.endswith("/versions") else BODY_BYTES_MAX

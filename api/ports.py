@@ -8,6 +8,7 @@ from models.anomaly import Anomaly, AnomalyFilter
 from models.detector import Detector, Status
 from models.feed import Message, Missed, Subscription
 from models.health import Health
+from models.job import Backtest, Detect, Detected, Job, Training, Version
 from models.kind import Kind
 from models.query import BuiltQuery, MetricInfo, Preview, Previewed, QueryParts
 from models.source import Source, SourceHealth
@@ -42,6 +43,26 @@ class Sources(Protocol):
     async def labels(self, name: str, selector: str | None) -> list[str]: ...
     async def label_values(self, name: str, label: str, selector: str | None) -> list[str]: ...
     def build(self, parts: QueryParts) -> BuiltQuery: ...
+
+
+class Jobs(Protocol):
+    """Trainings, backtests and versions. Raises NotFound, Conflict, InvalidInput."""
+
+    def listing(self, limit: int, before: tuple[int, str] | None) -> list[Job]: ...
+    def get(self, job_id: str) -> Job: ...
+    async def cancel(self, job_id: str) -> Job: ...
+    async def train(self, detector: str, asked: Training) -> Job: ...
+    async def backtest(self, detector: str, asked: Backtest) -> Job: ...
+    def versions(self, detector: str) -> list[Version]: ...
+    async def activate(self, detector: str, version: str) -> Version: ...
+    async def content(self, detector: str, version: str) -> bytes: ...
+    async def bring(self, detector: str, content: bytes) -> Version: ...
+
+
+class Detection(Protocol):
+    """Scores on demand. Raises NotFound, Conflict, InvalidInput, SourceError."""
+
+    async def detect(self, name: str, asked: Detect) -> Detected: ...
 
 
 class Written(Protocol):
@@ -113,6 +134,8 @@ class Ports:
     """Everything, handed to `create_app`."""
 
     detectors: Detectors
+    jobs: Jobs
+    detection: Detection
     sources: Sources
     intake: Intake
     anomalies: Anomalies

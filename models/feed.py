@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 from models.labels import Selector, parse_selector
 from models.records import Record
 
-TOPICS = ("anomalies", "detectors")
+TOPICS = ("anomalies", "detectors", "jobs")
 _SCORES = re.compile(r"scores/[a-z][a-z0-9_-]{0,62}")
-_TYPES = {"anomalies": "anomaly", "detectors": "detector"}
+_TYPES = {"anomalies": "anomaly", "detectors": "detector", "jobs": "job"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Message:
 
     @property
     def type(self) -> str:
-        """What `data` is: anomaly, detector or scores."""
+        """What `data` is: anomaly, detector, job or scores."""
         return _TYPES.get(self.topic, "scores")
 
     def as_json(self) -> dict[str, object]:

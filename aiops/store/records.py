@@ -32,6 +32,7 @@ from aiops.store import tables
 from models.anomaly import Anomaly, AnomalyFilter
 from models.detector import Detector
 from models.errors import InvalidInput, StoreUnavailable
+from models.job import Job
 from models.source import Source, parse_source
 
 PAGE_READ = 500
@@ -128,6 +129,26 @@ class Store:
         """Forget a source."""
         with self._transaction() as connection:
             connection.execute(delete(tables.sources).where(tables.sources.c.name == name))
+
+    def jobs(self) -> list[Job]:
+        """Every job, the oldest first."""
+        with self._transaction() as connection:
+            rows = connection.execute(select(tables.jobs).order_by(tables.jobs.c.created_ms))
+            return [Job.model_validate(row.document) for row in rows]
+
+    def put_job(self, job: Job) -> None:
+        """Keep a job as it stands now."""
+        with self._transaction() as connection:
+            table = tables.jobs
+            connection.execute(delete(table).where(table.c.id == job.id))
+            document = job.model_dump(mode="json")
+            values = {"id": job.id, "created_ms": job.created_at, "document": document}
+            connection.execute(insert(table).values(values))
+
+    def delete_job(self, job_id: str) -> None:
+        """Forget a job."""
+        with self._transaction() as connection:
+            connection.execute(delete(tables.jobs).where(tables.jobs.c.id == job_id))
 
     def record(self, anomalies: Sequence[Anomaly], limit: int) -> list[FeedMessage]:
         """Store what an engine has to tell; gives back what was not told before, with cursors.

@@ -36,6 +36,14 @@ sources = Table(
     Column("document", JSON, nullable=False),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
 anomalies = Table(
     "anomalies",
     metadata,
