@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("file", type=Path)
     config.set_defaults(command=_check_config)
 
+    _add_judging(commands)
+
     bench = commands.add_parser("bench", help="measure the kinds of models on this machine")
     bench.add_argument("--series", type=int, default=10_000, help="default %(default)s")
     bench.add_argument("--ticks", type=int, default=20, help="ticks measured, default %(default)s")
@@ -77,6 +79,32 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (listing, apply, delete):
         _add_client_options(verb)
     return parser
+
+
+def _add_judging(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    detect = commands.add_parser("detect", help="judge a CSV or Parquet file, without a server")
+    detect.add_argument("file", type=Path, help="`timestamp`, and `value` beside labels or columns")
+    detect.add_argument("--step", help="distance of two samples, like 1m; found when left out")
+    detect.add_argument(
+        "--group-by", dest="group_by", metavar="LABELS", help="judge as one what agrees on these"
+    )
+    detect.add_argument("--out", type=Path, help="write scores to a .csv or .parquet file")
+    _add_judging_options(detect)
+    detect.set_defaults(command=_detect)
+
+    backtest = commands.add_parser("backtest", help="what a detector would have told in the past")
+    backtest.add_argument("name", help="a detector of the server")
+    backtest.add_argument("--start", required=True, help="RFC 3339, Unix seconds, or like -7d")
+    backtest.add_argument("--end", default="-0s", help="the same; default now")
+    _add_judging_options(backtest)
+    _add_client_options(backtest)
+    backtest.set_defaults(command=_backtest)
+
+
+def _add_judging_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", help='JSON like {"kind": "mad", "window": "1h"}, or a kind')
+    parser.add_argument("--plot", type=Path, help="draw series and anomalies, .png or .html")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +170,26 @@ def _check_config(arguments: argparse.Namespace) -> int:
         f"{len(settings.outputs.remote_write)} outputs: good"
     )
     return 0
+
+
+def _detect(arguments: argparse.Namespace) -> int:
+    from aiops.judging import detect
+    from models.errors import AiopsError
+
+    try:
+        return detect(arguments)
+    except (AiopsError, OSError) as error:
+        return _fail(error)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from aiops.judging import backtest
+    from models.errors import AiopsError
+
+    try:
+        return _with_client(arguments, lambda client: backtest(client, arguments))
+    except (AiopsError, OSError) as error:
+        return _fail(error)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -59,7 +59,10 @@ def _anomaly(anomaly: dict[str, Any]) -> str:
         reason = f"missing for {why['missing_steps']} steps"
     else:
         reason = f"saw {_short(why['observed'])}, expected {_short(why['expected'])}"
-        reason += f" ({_short(why['lower'])} to {_short(why['upper'])})"
+        if why["upper"] is not None:
+            reason += f" ({_short(why['lower'])} to {_short(why['upper'])})"
+    if why.get("spoke"):
+        reason += f" by {why['spoke']}"
     rare = f"{why['outside']} of {why['scored']} outside so far"
     return (
         f"{clock}Z  {state} {arrow} {anomaly['detector']} {labels} "

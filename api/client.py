@@ -12,6 +12,7 @@ from websockets.sync.client import connect
 from models.anomaly import Anomaly
 from models.detector import Detector, Status
 from models.errors import AiopsError
+from models.job import Backtest, Detect, Detected, Job, Training, Version
 
 TIMEOUT_SECONDS = 30.0
 
@@ -78,6 +79,39 @@ class Client:
     def status(self, name: str) -> Status:
         """How a detector stands."""
         return Status.model_validate(self._call("GET", f"/detectors/{name}/status"))
+
+    def train(self, name: str, asked: Training) -> Job:
+        """Have a detector learn a stretch of its past."""
+        body = asked.model_dump(mode="json")
+        return Job.model_validate(self._call("POST", f"/detectors/{name}/train", body))
+
+    def backtest(self, name: str, asked: Backtest) -> Job:
+        """Judge a stretch of the past as if it were live."""
+        body = asked.model_dump(mode="json")
+        return Job.model_validate(self._call("POST", f"/detectors/{name}/backtest", body))
+
+    def detect(self, name: str, asked: Detect) -> Detected:
+        """Scores now, from a copy of what a detector has learned."""
+        body = asked.model_dump(mode="json", exclude_none=True)
+        return Detected.model_validate(self._call("POST", f"/detectors/{name}/detect", body))
+
+    def job(self, job_id: str) -> Job:
+        """One job."""
+        return Job.model_validate(self._call("GET", f"/jobs/{job_id}"))
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a job."""
+        return Job.model_validate(self._call("DELETE", f"/jobs/{job_id}"))
+
+    def versions(self, name: str) -> list[Version]:
+        """What a detector's trainings left, the newest first."""
+        found = self._call("GET", f"/detectors/{name}/versions")["items"]
+        return [Version.model_validate(entry) for entry in found]
+
+    def activate(self, name: str, version: str) -> Version:
+        """Let a detector go on from a version."""
+        path = f"/detectors/{name}/versions/{version}/activate"
+        return Version.model_validate(self._call("POST", path))
 
     def anomalies(self, **chosen: str) -> Iterator[Anomaly]:
         """Recorded anomalies, the newest first; filters as the API names them."""

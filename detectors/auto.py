@@ -185,6 +185,7 @@ def _step(
             tail[row],
             top[row],
             borrow(news[row]),
+            warmup,
             seen >= READY,
             maturity,
             threshold,

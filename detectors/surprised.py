@@ -44,6 +44,7 @@ def _judge(
             tail[row],
             top[row],
             news[row],
+            warmup,
             seen >= READY,
             maturity,
             threshold,

@@ -16,10 +16,11 @@ import polars as pl
 from ingest.base import Source
 from models.columns import Floats, Rows, SampleBatch, Times
 from models.errors import InvalidInput, QueryRejected
-from models.labels import METRIC_NAME, Labels, parse_selector
+from models.labels import METRIC_NAME, Labels, Selector, parse_selector
 from models.source import ReplaySource, SourceHealth
 
 POINTS_MAX = 100_000
+EVERYTHING = "{}"
 TIMESTAMP, VALUE = "timestamp", "value"
 SECONDS_BELOW = 100_000_000_000
 """Whole numbers below this are seconds, others milliseconds: the year 5138 against 1973."""
@@ -77,10 +78,7 @@ class Replay(Source):
         )
 
     async def check(self, query: str) -> None:
-        try:
-            parse_selector(query)
-        except ValueError as error:
-            raise QueryRejected(str(error)) from error
+        _selector(query)
 
     async def health(self) -> SourceHealth:
         error: str | None = None
@@ -118,11 +116,23 @@ class Replay(Source):
         """By series of the file, its place among those that the query selects, or -1."""
         rows = self._chosen.get(query)
         if rows is None:
-            selector = parse_selector(query)
-            wanted = np.array([selector.matches(labels) for labels in table.labels], np.bool_)
+            selector = _selector(query)
+            wanted = np.array(
+                [selector is None or selector.matches(labels) for labels in table.labels], np.bool_
+            )
             rows = np.where(wanted, np.cumsum(wanted) - 1, -1).astype(np.int32)
             self._chosen[query] = rows
         return rows
+
+
+def _selector(query: str) -> Selector | None:
+    """What the query selects; None for `{}`, all of the file. Raises QueryRejected."""
+    if query.strip() == EVERYTHING:
+        return None
+    try:
+        return parse_selector(query)
+    except ValueError as error:
+        raise QueryRejected(str(error)) from error
 
 
 def read_table(path: Path) -> Table:

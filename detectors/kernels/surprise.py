@@ -141,6 +141,7 @@ def combine(
     tail: Floats,
     top: Floats,
     news: Floats,
+    warmup: int,
     ready: bool,
     maturity: float,
     threshold: float,
@@ -148,7 +149,11 @@ def combine(
     refractory: int,
     parts: Floats,
 ) -> tuple[float, int]:
-    """Score and loudest stream, then learn; novelty is NaN for a stream that knows too little."""
+    """Score and loudest stream, then learn.
+
+    novelty: NaN for a stream that knows too little. A stream with less than `warmup` values behind
+    it is not heard yet.
+    """
     squares, total, record = 0.0, 0.0, 0.0
     loudest, loudness = 0, -1.0
     for k in range(len(novelty)):
@@ -160,7 +165,12 @@ def combine(
         share = float(tail[k, 3]) if tail[k, 5] > 0.0 else 0.5
         surprise = tail_surprise(value, tail[k, 0], tail[k, 1], tail[k, 2], share)
         recorded = record_surprise(value, top[k, TOP - 1], share)
+        known = tail[k, 5] >= warmup
         learn(value, surprise, ready, tail[k], top[k])
+        if not known:
+            parts[k] = math.nan
+            parts[len(novelty) + k] = math.nan
+            continue
         parts[k] = surprise
         parts[len(novelty) + k] = recorded
         squares += (weights[k] * surprise) ** 2

@@ -1,0 +1,170 @@
+"""The commands `detect` and `backtest`: judging the past from the terminal."""
+
+import argparse
+import asyncio
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from aiops.offline import Found, judge_file
+from aiops.plot import Drawn, draw
+from api.client import Client
+from models.anomaly import Anomaly
+from models.detector import Model
+from models.durations import parse_duration
+from models.errors import InvalidInput
+from models.job import Backtest, Detect, Job
+from models.labels import Labels
+from models.timestamps import format_timestamp, parse_timestamp
+from models.validation import parse
+
+POLL_SECONDS = 0.3
+SHOWN_MAX = 50
+
+
+def detect(arguments: argparse.Namespace) -> int:
+    """Judge a file; exit status 0, whatever was found."""
+    asked: dict[str, Any] = {"model": read_model(arguments.model or "auto")}
+    if arguments.step is not None:
+        asked["step"] = arguments.step
+    if arguments.group_by is not None:
+        asked["group_by"] = arguments.group_by.split(",")
+    with progress("judging") as advance:
+        found = asyncio.run(judge_file(arguments.file, asked, advance))
+    if arguments.out is not None:
+        _write(found, arguments.out)
+    if arguments.plot is not None:
+        draw(arguments.plot, str(arguments.file), found.drawn())
+    judged = int(np.isfinite(found.columns[1]).sum())
+    summary = (
+        f"{len(found.rows)} samples, {judged} judged, of {len(found.labels)} series at "
+        f"{found.document.step / 1000:g} s: {len(found.anomalies)} anomalies"
+    )
+    _tell(found.anomalies, summary, as_json=arguments.json)
+    return 0
+
+
+def backtest(client: Client, arguments: argparse.Namespace) -> None:
+    """Ask a server for a backtest, wait for it and tell what it found."""
+    now_ms = round(time.time() * 1_000)
+    start_ms, end_ms = instant(arguments.start, now_ms), instant(arguments.end, now_ms)
+    model = read_model(arguments.model) if arguments.model else None
+    asked = parse(Backtest, {"start": start_ms, "end": end_ms, "model": model})
+    job = _finished(client, client.backtest(arguments.name, asked))
+    result = job.result or {}
+    anomalies = [Anomaly.model_validate(entry) for entry in result["anomalies"]]
+    if arguments.plot is not None:
+        if asked.model is not None:
+            raise InvalidInput("a plot shows the detector's own model; leave out --plot or --model")
+        answer = client.detect(arguments.name, parse(Detect, {"start": start_ms, "end": end_ms}))
+        draw(arguments.plot, arguments.name, _drawn(answer.series, anomalies))
+    changed = result["changed"]
+    _tell(
+        anomalies,
+        f"{result['samples']} samples of {result['series']} series: "
+        f"{result['anomalies_total']} anomalies, {result['alerts_per_day']:.2f} a day; the running "
+        f"detector told {changed['same']} of them, and {len(changed['only_running'])} others",
+        as_json=arguments.json,
+    )
+
+
+def read_model(text: str) -> dict[str, Any]:
+    """A model from JSON, or from the name of a kind. Raises InvalidInput."""
+    if not text.lstrip().startswith("{"):
+        return {"kind": text}
+    try:
+        model: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"--model: not JSON: {error}") from error
+    return parse(Model, model).model_dump()
+
+
+def instant(text: str, now_ms: int) -> int:
+    """Milliseconds since the epoch of RFC 3339, Unix seconds, or a duration before now like -7d.
+
+    Raises InvalidInput.
+    """
+    try:
+        if text.startswith("-"):
+            return now_ms - parse_duration(text[1:])
+        return parse_timestamp(text)
+    except ValueError as error:
+        raise InvalidInput(f"{text!r}: {error}") from error
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on the terminal, nothing where stderr is none; call with what is done, and of what."""
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(
+        *columns, TimeRemainingColumn(), disable=not sys.stderr.isatty(), transient=True
+    ) as bar:
+        task = bar.add_task(what)
+        yield lambda done, whole: bar.update(task, completed=done, total=max(whole, 1))
+
+
+def _finished(client: Client, job: Job) -> Job:
+    """The job once it is over; an interrupt cancels it. Raises InvalidInput when it failed."""
+    try:
+        with progress("judging") as advance:
+            while not job.over:
+                advance(round(job.progress * 1_000), 1_000)
+                time.sleep(POLL_SECONDS)
+                job = client.job(job.id)
+    except KeyboardInterrupt:
+        client.cancel(job.id)
+        raise
+    if job.state != "done":
+        raise InvalidInput(f"the backtest {job.state}: {job.error or 'by someone else'}")
+    return job
+
+
+def _write(found: Found, path: Path) -> None:
+    table = found.table()
+    if path.suffix == ".csv":
+        table.write_csv(path)
+    elif path.suffix == ".parquet":
+        table.write_parquet(path)
+    else:
+        raise InvalidInput(f"{str(path)!r}: scores go to a .csv or a .parquet file")
+
+
+def _drawn(series: Sequence[Any], anomalies: Sequence[Anomaly]) -> list[Drawn]:
+    found = []
+    for one in series:
+        rows = np.array(
+            [[math.nan if value is None else value for value in row] for row in one.samples]
+        ).reshape(-1, 6)
+        own = [a for a in anomalies if one.labels.items() <= a.labels.items()]
+        times_ms = np.round(rows[:, 0] * 1_000).astype(np.int64)
+        found.append(Drawn(str(Labels(one.labels)), times_ms, rows[:, 1:].T, own))
+    return found
+
+
+def _tell(anomalies: Sequence[Anomaly], summary: str, *, as_json: bool) -> None:
+    if as_json:
+        for anomaly in anomalies:
+            print(anomaly.model_dump_json())
+        return
+    for anomaly in sorted(anomalies, key=lambda a: -a.peak_score)[:SHOWN_MAX]:
+        shown = anomaly.explanation
+        until = "still open" if anomaly.ended_at is None else format_timestamp(anomaly.ended_at)
+        spoke = f" by {shown.spoke}" if shown.spoke else ""
+        print(
+            f"{format_timestamp(anomaly.started_at)} … {until}  score {anomaly.peak_score:.2f}  "
+            f"{Labels(anomaly.labels)}  saw {_text(shown.observed)}, expected "
+            f"{_text(shown.expected)}{spoke}"
+        )
+    print(summary)
+
+
+def _text(value: float | None) -> str:
+    return "?" if value is None else f"{value:.6g}"
