@@ -34,6 +34,7 @@ class Peak(msgspec.Struct):
     outside: int
     parts: dict[str, float] = {}
     spoke: str | None = None
+    edge: float = 1.0
 
 
 class Episode(msgspec.Struct):
@@ -210,6 +211,8 @@ class Decider:
             outside=int(self._outside[row]),
         )
         peak.parts, peak.spoke = self._told_parts(i, name, scores)
+        if scores.edge is not None:
+            peak.edge = float(scores.edge[i])
         episode = self._episodes.get(row)
         if episode is None:
             episode = Episode(started_ms=at_ms, last_ms=at_ms, peak=peak, previous_ms=previous_ms)
@@ -292,6 +295,7 @@ class Decider:
                 lower=peak.lower,
                 upper=peak.upper,
                 score=peak.score,
+                edge=peak.edge,
                 missing_steps=peak.missing_steps,
                 model=self._model,
                 scored=peak.scored,

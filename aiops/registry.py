@@ -23,7 +23,7 @@ from aiops.versions import Versions
 from detectors.log_novelty import LogNovelty
 from ingest.log_series import LogSeries
 from models.anomaly import Close
-from models.detector import Detector, Model, State, Status
+from models.detector import BudgetStatus, Detector, Model, State, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
 from models.merge_patch import merged
 from models.settings import Limits
@@ -180,6 +180,7 @@ class Registry:
             warming=stream.warming,
             samples_total=stream.samples_total,
             anomalies_open=stream.decider.open_count,
+            budget=_budget(stream, registered.live_after_ms),
             last_error=collector.last_error if collector else None,
             last_error_at=collector.last_error_ms if collector else None,
         )
@@ -408,3 +409,11 @@ class Registry:
 
 def _relearns(before: Detector, after: Detector) -> bool:
     return before.learned_from != after.learned_from
+
+
+def _budget(stream: Stream, since_ms: int) -> BudgetStatus | None:
+    asked, keeper = stream.document.budget, stream.budget
+    if asked is None or keeper is None:
+        return None
+    realised, interval = keeper.realised(stream.position_ms or since_ms, since_ms)
+    return BudgetStatus(asked=asked, edge=keeper.edge, realised=realised, interval=interval)

@@ -14,6 +14,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from aiops.budget import BudgetKeeper
 from aiops.decide import Decider, Moment
 from aiops.groups import Groups
 from aiops.scoring import Scoring
@@ -23,7 +24,7 @@ from detectors.log_novelty import LogNovelty
 from ingest.log_series import TEMPLATE, LogSeries
 from models.anomaly import Anomaly, Close
 from models.columns import Batch, LineBatch, RowBatch, Rows, SampleBatch, ScoreColumns
-from models.detector import Detector
+from models.detector import Detector, parse_budget
 from models.errors import SnapshotDamaged
 from models.labels import Labels
 from models.settings import Limits
@@ -98,6 +99,10 @@ class Stream:
                 idle_ms=limits.series_idle,
             )
             self.groups = Groups(document.group_by, document.group_channels, table)
+        self.budget: BudgetKeeper | None = None
+        if document.budget is not None:
+            asked, calm_ms = parse_budget(document.budget), document.policy.recover
+            self.budget = BudgetKeeper(asked, document.step, calm_ms)
         self.transform = Transform(document.transform)
         self.lines: LogSeries | None = None
         parts = self.scoring.detector.parts
@@ -133,6 +138,10 @@ class Stream:
             rows, scores = self.groups.fold(rows, scores, self.series.labels, batch)
             self._forget(self.series.sweep(batch.end_ms)[1])
             judged = self.groups.table
+        if self.budget is not None:
+            self.budget.grow(judged.capacity)
+            kept, edges = self.budget.step(rows, scores)
+            scores = replace(scores, score=kept, edge=edges)
         self.decider.grow(judged.capacity)
         self.decider.channels = self.series.labels
         anomalies = self.decider.fold(rows, scores, judged.labels, moment)
@@ -145,6 +154,9 @@ class Stream:
             self.groups.release(left)
         else:
             self._forget(left)
+        if self.budget is not None:
+            self.budget.forget(left)
+            self._count_opened(anomalies)
         anomalies = self._with_evidence(anomalies)
         self.position_ms = batch.end_ms
         if len(rows):
@@ -174,6 +186,8 @@ class Stream:
             parts["lines"] = self.lines.state()
         if self.groups is not None:
             parts["groups"] = self.groups.state()
+        if self.budget is not None:
+            parts["budget"] = self.budget.state()
         arrays = {f"{part}/{k}": v for part, own in parts.items() for k, v in own.items()}
         return arrays | {"place": np.frombuffer(msgspec.json.encode(place), np.uint8)}
 
@@ -194,6 +208,8 @@ class Stream:
             self.decider.restore(_part(state, "decide"))
             if self.groups is not None:
                 self.groups.restore(_part(state, "groups"))
+            if self.budget is not None:
+                self.budget.restore(_part(state, "budget"))
             lines = _part(state, "lines")
             if lines:
                 self.lines = self._make_lines()
@@ -254,6 +270,12 @@ class Stream:
             anomaly.model_copy(update={"log": self.lines.evidence(anomaly.labels)})
             for anomaly in anomalies
         ]
+
+    def _count_opened(self, anomalies: list[Anomaly]) -> None:
+        assert self.budget is not None
+        for anomaly in anomalies:
+            if anomaly.state == "open" and anomaly.sample_at == anomaly.opened_at:
+                self.budget.opened(anomaly.opened_at)
 
     def _forget(self, rows: Rows) -> None:
         """Make these rows free for other series."""

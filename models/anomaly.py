@@ -27,6 +27,8 @@ class Explanation(Record):
     lower: float | None
     upper: float | None
     score: float
+    edge: float = 1.0
+    """The model's own score that counts as 1: a budget moves it, and the score is divided by it."""
     missing_steps: int = 0
     model: dict[str, object]
     """The kind and all its parameters, defaults included."""

@@ -117,6 +117,7 @@ class ScoreColumns:
     parts: (n, k) float64, what each score is made of, by the detector's own names; None where the
     band says it all. spoke: (n,) int8, the part that spoke loudest, -1 for none. channels: (n, k)
     int32, the row of the series that each part is of; None where parts are of the series itself.
+    edge: (n,) float64, the model's own score that counts as 1; None where that is 1.
     """
 
     score: Floats
@@ -126,3 +127,4 @@ class ScoreColumns:
     parts: Floats | None = None
     spoke: NDArray[np.int8] | None = None
     channels: Rows | None = None
+    edge: Floats | None = None

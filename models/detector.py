@@ -2,11 +2,18 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-from models.records import Duration, Name, Record, Timestamp
+from models.records import Duration, Interval, Name, Record, Timestamp
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 STEP_MIN_MS = 1_000
@@ -111,6 +118,33 @@ class Logs(Record):
         return self
 
 
+UNITS_MS = {"hour": 3_600_000, "day": 86_400_000, "week": 604_800_000}
+
+
+class Budget(NamedTuple):
+    """So many anomalies in a unit of time."""
+
+    often: float
+    unit_ms: int
+
+
+def parse_budget(text: str) -> Budget:
+    """Raises ValueError.
+
+    >>> parse_budget("3/week").often
+    3.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)/(hour|day|week)", text)
+    if match is None or float(match[1]) <= 0.0:
+        raise ValueError(f"{text!r} is not a budget; write it like 3/week, 0.5/day or 10/hour")
+    return Budget(float(match[1]), UNITS_MS[match[2]])
+
+
+def _readable_budget(text: str) -> str:
+    parse_budget(text)
+    return text
+
+
 class Detector(Record):
     """One query, read every step, each of its series judged by a model of its own."""
 
@@ -132,6 +166,9 @@ class Detector(Record):
     they differ in names the channels of its explanation. Null judges each series by itself."""
     group_channels: int = Field(default=5, ge=1, le=50)
     """How many of a group's largest scores are averaged."""
+    budget: Annotated[str, AfterValidator(_readable_budget)] | None = None
+    """How many anomalies of all its series people want to hear of, like 3/week: the threshold
+    follows from the scores so far. Null leaves it where the model has it."""
     history: Duration = Field(default=86_400_000, ge=0)
     """How much of the past is learned before the first judgement, where the source has it."""
     policy: Policy = Policy()
@@ -163,7 +200,7 @@ class Detector(Record):
     def learned_from(self) -> dict[str, object]:
         """The keys that the learned state depends on; when one changes, learning starts anew."""
         keys = {"source", "query", "step", "transform", "model", "history", "logs"}
-        keys |= {"group_by", "group_channels"}
+        keys |= {"group_by", "group_channels", "budget"}
         kept: dict[str, object] = self.model_dump(mode="json", include=keys)
         return kept | {"missing": self.policy.missing}
 
@@ -177,6 +214,18 @@ class State(StrEnum):
     RUNNING = "running"
     LAGGING = "lagging"
     FAILED = "failed"
+
+
+class BudgetStatus(Record):
+    """How a budget is kept."""
+
+    asked: str
+    edge: float
+    """The model's own score that counts as 1 now."""
+    realised: float
+    """Anomalies told in the budget's unit of time, over the last four weeks at most."""
+    interval: Interval | None = None
+    """Where 95 of 100 such counts would put it; null before anything could be told."""
 
 
 class Status(Record):
@@ -199,5 +248,7 @@ class Status(Record):
     samples_total: int = 0
     """Samples judged or learned since the detector was made; survives a restart."""
     anomalies_open: int = 0
+    budget: BudgetStatus | None = None
+    """For a detector with a budget: how it is kept."""
     last_error: str | None = None
     last_error_at: Timestamp | None = None

@@ -61,3 +61,10 @@ def _without_secret(url: AnyHttpUrl) -> AnyHttpUrl:
 
 Url = Annotated[AnyHttpUrl, AfterValidator(_without_secret)]
 """An http or https address without user and password."""
+
+
+class Interval(Record):
+    """Where a figure may well lie."""
+
+    low: float
+    high: float
