@@ -17,13 +17,14 @@ from aiops.scoring import build_detector
 from aiops.shard import Shard, Stream, stream_state
 from aiops.snapshot import Arrays
 from aiops.sources import Sources
+from aiops.standing import standing
 from aiops.store.records import Registered, Store
 from aiops.tasks import Supervisor
 from aiops.versions import Versions
 from detectors.log_novelty import LogNovelty
 from ingest.log_series import LogSeries
 from models.anomaly import Close
-from models.detector import BudgetStatus, Detector, Model, State, Status
+from models.detector import Detector, Model, Status
 from models.errors import Conflict, FieldFault, InvalidInput, NotFound, SnapshotDamaged
 from models.merge_patch import merged
 from models.settings import Limits
@@ -164,26 +165,7 @@ class Registry:
         registered = self._known(name)
         stream = self._shard.streams.get(name)
         collector = self._collectors.get(name)
-        if stream is None:
-            return Status(name=name, state=State.FAILED, reason="its source or kind is not there")
-        state, reason = collector.state() if collector else (State.STOPPED, "not enabled")
-        position_ms = stream.position_ms
-        lag_ms = None if position_ms is None else self._clock.now_ms() - position_ms
-        return Status(
-            name=name,
-            state=state,
-            reason=reason,
-            position=position_ms,
-            live_since=registered.live_after_ms,
-            lag_seconds=None if lag_ms is None else lag_ms / 1000,
-            series=stream.series_count,
-            warming=stream.warming,
-            samples_total=stream.samples_total,
-            anomalies_open=stream.decider.open_count,
-            budget=_budget(stream, registered.live_after_ms),
-            last_error=collector.last_error if collector else None,
-            last_error_at=collector.last_error_ms if collector else None,
-        )
+        return standing(registered, stream, collector, self._clock.now_ms())
 
     def scratch(self, name: str, live_after_ms: int, model: Model | None = None) -> Past:
         """A stream of a detector's own document, or with another model, that nobody else sees.
@@ -409,11 +391,3 @@ class Registry:
 
 def _relearns(before: Detector, after: Detector) -> bool:
     return before.learned_from != after.learned_from
-
-
-def _budget(stream: Stream, since_ms: int) -> BudgetStatus | None:
-    asked, keeper = stream.document.budget, stream.budget
-    if asked is None or keeper is None:
-        return None
-    realised, interval = keeper.realised(stream.position_ms or since_ms, since_ms)
-    return BudgetStatus(asked=asked, edge=keeper.edge, realised=realised, interval=interval)

@@ -157,7 +157,8 @@ class Detector(Record):
     """Distance between two samples; reads are aligned to it."""
     delay: Duration = Field(default=5_000, ge=0)
     """How far reading stays behind now, so that samples still on their way are not missed."""
-    model: Model
+    model: Model = Model(kind="auto")
+    """The kind of model and its parameters."""
     transform: Literal["none", "rate", "delta", "log1p"] = "none"
     """What is judged in place of the value: a counter's growth per second, the difference from the
     sample before, or the logarithm of 1 + the value. Leave it to PromQL where you can."""

@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+import time
 
+import polars as pl
 import pytest
 
 from tests.process import BIN, Program, until
@@ -123,3 +125,95 @@ def test_commands_speak_to_a_running_engine(tmp_path):
     assert away.returncode == 1
     assert program.url in away.stderr
     assert "Traceback" not in away.stderr
+
+
+def recording(path, jump=900):
+    rows = [
+        f"{1_795_200_000 + 60 * k},{host},{10 + k % 3 + (80 if host == 'a' and k == jump else 0)}"
+        for k in range(1_000)
+        for host in "ab"
+    ]
+    path.write_text("timestamp,host,value\n" + "\n".join(rows))
+    return path
+
+
+def test_detect_judges_a_file(tmp_path):
+    file = recording(tmp_path / "load.csv")
+    scores, plot = tmp_path / "scores.parquet", tmp_path / "plot.png"
+    answer = aiops("detect", file, "--out", scores, "--plot", plot)
+    assert answer.returncode == 0, answer.stderr
+    assert '{host="a"}  saw 90' in answer.stdout
+    assert "2000 samples, 1900 judged, of 2 series at 60 s" in answer.stdout
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    table = pl.read_parquet(scores)
+    assert table.columns == ["timestamp", "host", "value", "score", "expected", "lower", "upper"]
+    loud = table.fill_nan(-1).filter(pl.col("score") > 1)
+    assert set(loud["host"]) == {"a"}
+    assert 90 in set(loud["value"])
+
+
+def test_detect_draws_a_page_and_takes_any_model(tmp_path):
+    page = tmp_path / "page.html"
+    model = json.dumps({"kind": "mad", "window": "1h"})
+    file = recording(tmp_path / "load.csv")
+    answer = aiops("detect", file, "--model", model, "--plot", page, "--json")
+    (anomaly,) = map(json.loads, answer.stdout.splitlines())
+    assert anomaly["explanation"]["observed"] == 90
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 2
+    assert "host=a" in text
+    grouped = aiops("detect", file, "--group-by", "nothing", "--model", "mad")
+    assert "of 1 series" in grouped.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--model", "mda"), "unknown kind 'mda'"),
+        (("--model", "{"), "not JSON"),
+        (("--step", "soon"), "soon"),
+        (("--plot", "plot.gif"), "a plot is a .png or an .html file"),
+        (("--out", "scores.txt"), "a .csv or a .parquet file"),
+    ],
+)
+def test_detect_says_what_it_cannot_do(tmp_path, more, words):
+    answer = aiops("detect", recording(tmp_path / "load.csv"), *more, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert words in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_detect_names_a_file_that_is_none(tmp_path):
+    assert "cannot be read" in aiops("detect", tmp_path / "nothing.csv").stderr
+    empty = tmp_path / "empty.csv"
+    empty.write_text("timestamp,value\n")
+    assert "holds no sample" in aiops("detect", empty).stderr
+
+
+def test_backtest_asks_a_server(tmp_path):
+    prometheus = FakePrometheus()
+    now = int(time.time())
+    prometheus.series = {
+        (("host", "a"),): lambda t: 90 if 0 <= t - now + 600 < 5 else 10 + t % 3,
+    }
+    source = {"type": "prometheus", "name": "prom", "url": prometheus.url}
+    detector = {
+        "name": "load", "source": "prom", "query": "load", "step": "1s", "history": "1m",
+        "model": {"kind": "mad", "window": "1m", "warmup": 10},
+    }  # fmt: skip
+    program = Program(tmp_path / "engine", {"sources": [source], "detectors": [detector]})
+    try:
+        plot = tmp_path / "plot.html"
+        asked = ("backtest", "load", "--start=-20m", "--url", program.url)
+        answer = aiops(*asked, "--plot", plot)
+        assert answer.returncode == 0, answer.stderr
+        assert '{host="a"}  saw 90' in answer.stdout
+        assert "anomalies" in answer.stdout
+        assert "data:image/png" in plot.read_text()
+        deaf = json.dumps({"kind": "threshold", "upper": 100})
+        assert ": 0 anomalies" in aiops(*asked, "--model", deaf).stdout
+        assert "no detector 'none'" in aiops(*asked[:1], "none", *asked[2:]).stderr
+        assert "is not a time" in aiops(*asked[:2], "--start=soon", *asked[3:]).stderr
+    finally:
+        program.stop()
+        prometheus.close()

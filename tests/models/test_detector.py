@@ -30,7 +30,14 @@ DOCUMENT = {
 def test_a_document_comes_back_as_it_was_written():
     written = parse(Detector, DOCUMENT).model_dump(mode="json")
     logs = Logs().model_dump(mode="json")
-    assert written == DOCUMENT | {"delay": "5s", "transform": "none", "logs": logs}
+    assert written == DOCUMENT | {
+        "delay": "5s",
+        "transform": "none",
+        "logs": logs,
+        "budget": None,
+        "group_by": None,
+        "group_channels": 5,
+    }
     assert parse(Detector, json.loads(json.dumps(written))).model_dump(mode="json") == written
 
 
