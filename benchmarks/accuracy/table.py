@@ -26,8 +26,8 @@ def main() -> None:
     if not files:
         sys.exit(f"{out} holds no figures.json; give `--scorer` to benchmarks.accuracy")
     lines = [
-        "| model | data | series | VUS-PR | event F1 | false alerts a series and day at 70 % recall "
-        "| alerts a series and day on normal stretches, default | NAB standard |",
+        "| model | data | series | VUS-PR | event F1 | false alerts a series and day at 70 % "
+        "recall | alerts a series and day on normal stretches, default | NAB standard |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for file in files:
