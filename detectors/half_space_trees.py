@@ -1,6 +1,5 @@
 """Half-space trees: how few samples fell where this one falls, in random halvings of the space."""
 
-import math
 import random
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Field
+from detectors.kernels.points import place
 from detectors.surprised import Surprised, check_surprise
 from models.columns import Floats, RowBatch, Rows
 from models.jit import borrow, kernel
 
 VALUE_MAX = 1e30
-SLOWEST = 1e-3
-SQUASH = 3.0
-"""Standard deviations that take a coordinate from 0.5 to 0.73."""
 SIZE_LIMIT = 0.1
 """A branch with less than this share of a window's samples is not followed further."""
 PADDING = 0.15
@@ -155,17 +152,7 @@ def _novelties(
             continue
         count = int(seen[row])
         point = borrow(points[row])
-        mean = x if count == 0 else float(moments[row, 0])
-        deviation = math.sqrt(moments[row, 1]) if moments[row, 1] > 0.0 else 1.0
-        z = min(max((x - mean) / max(deviation, 1e-9 * abs(mean) + 1e-12), -50.0), 50.0)
-        for k in range(len(point) - 1, 0, -1):
-            point[k] = point[k - 1]
-        point[0] = 1.0 / (1.0 + math.exp(-z / SQUASH))
-        weight = max(1.0 / (count + 1), SLOWEST)
-        clip = math.inf if count <= 50 else 5.0 * deviation
-        moved = min(max(x - mean, -clip), clip)
-        moments[row, 0] = mean + weight * moved
-        moments[row, 1] += weight * (moved * moved - float(moments[row, 1]))
+        place(x, count, borrow(moments[row]), point)
         rare = sparsity(point, on, at, height, window, borrow(latest[row]), borrow(reference[row]))
         seen[row] = count + 1
         if count >= window:

@@ -5,7 +5,7 @@ import io
 import math
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Field
+from detectors.kernels.points import place
 from detectors.surprised import Surprised, check_surprise
 from models.columns import Floats, RowBatch, Rows
 
 VALUE_MAX = 1e30
-SLOWEST = 1e-3
-SQUASH = 3.0
 _SAFE = {
     "builtins": {"set", "frozenset", "complex", "slice", "range", "tuple", "object"},
     "collections": {"deque", "defaultdict", "OrderedDict", "Counter"},
@@ -44,8 +43,8 @@ class RiverParams:
 
     detector: str = "HalfSpaceTrees"
     """The name of a class in `river.anomaly`."""
-    parameters: dict[str, Any] = field(default_factory=dict)
-    """What it is made with; give a `seed` where it takes one."""
+    parameters: dict[str, Any] | None = None
+    """What it is made with; a `seed` is 1 where it takes one and none is given."""
     lags: int = 2
     """The last samples that make up a point, 1 to 32, standardised and squashed to 0 … 1."""
     threshold: float = 4.0
@@ -65,13 +64,17 @@ class RiverParams:
         known = [name for name in dir(river.anomaly) if _usable(getattr(river.anomaly, name))]
         if self.detector not in known:
             raise ValueError(f"detector must be one of {', '.join(known)}, got {self.detector!r}")
-        if "seed" in inspect.signature(getattr(river.anomaly, self.detector)).parameters:
-            self.parameters.setdefault("seed", 1)
         try:
-            getattr(river.anomaly, self.detector)(**self.parameters)
+            self.make()
         except (TypeError, ValueError) as error:
             raise ValueError(f"parameters of {self.detector}: {error}") from error
         check_surprise(self)
+
+    def make(self) -> Any:
+        """An instance that has seen nothing."""
+        made = getattr(river.anomaly, self.detector)
+        takes_seed = "seed" in inspect.signature(made).parameters
+        return made(**({"seed": 1} if takes_seed else {}) | (self.parameters or {}))
 
 
 def _usable(member: Any) -> bool:
@@ -116,8 +119,7 @@ class River(Surprised):
                 continue
             model = self._models.get(row)
             if model is None:
-                made = getattr(river.anomaly, self.params.detector)
-                model = self._models[row] = made(**self.params.parameters)
+                model = self._models[row] = self.params.make()
             out[i] = self._ask(model, row, x)
         return out
 
@@ -165,20 +167,10 @@ class River(Surprised):
         return max(float(score), 0.0) if real else math.nan
 
     def _point(self, row: int, x: float) -> dict[int, float]:
-        moments, lags = self.array("moments")[row], self.array("points")[row]
-        count = int(self.array("seen")[row])
-        mean = x if count == 0 else float(moments[0])
-        deviation = math.sqrt(moments[1]) if moments[1] > 0.0 else 1.0
-        z = min(max((x - mean) / max(deviation, 1e-9 * abs(mean) + 1e-12), -50.0), 50.0)
-        lags[1:] = lags[:-1].copy()
-        lags[0] = 1.0 / (1.0 + math.exp(-z / SQUASH))
-        weight = max(1.0 / (count + 1), SLOWEST)
-        clip = math.inf if count <= 50 else 5.0 * deviation
-        moved = min(max(x - mean, -clip), clip)
-        moments[0] = mean + weight * moved
-        moments[1] += weight * (moved * moved - float(moments[1]))
+        count, point = int(self.array("seen")[row]), self.array("points")[row]
+        place(x, count, self.array("moments")[row], point)
         self.array("seen")[row] = count + 1
-        return dict(enumerate(lags.tolist()))
+        return dict(enumerate(point.tolist()))
 
 
 class _Reader(pickle.Unpickler):

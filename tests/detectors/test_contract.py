@@ -17,6 +17,7 @@ many = settings(max_examples=25)
 QUICK = {
     "similarity": {"length": 6, "windows": 70},
     "river": {"parameters": {"window_size": 10, "height": 3, "n_trees": 2, "seed": 1}},
+    "isolation_forest": {"window": 30, "refit": 10, "trees": 2, "samples": 16},
     "half_space_trees": {"window": 10, "height": 4, "trees": 3},
 }
 every_kind = pytest.mark.parametrize("kind", list(kinds()))
