@@ -28,12 +28,13 @@ def batch(values, first=0):
     return rows_of({0: (STEP_MS * np.arange(first + 1, first + len(values) + 1), values)})
 
 
-def test_a_value_far_away_scores_highest():
+def test_a_value_far_away_is_most_novel():
     values = np.random.default_rng(1).normal(size=4_000)
     values[3_900] = 30
-    score = made().step(batch(values)).score
-    assert np.isnan(score[:800]).all()
-    assert score[3_900] == np.nanmax(score[1_000:]) > 0.9
+    novelty = made().novelty(batch(values))
+    assert np.isnan(novelty[:749]).all()
+    assert novelty[3_900] == np.nanmax(novelty)
+    assert np.isnan(made().step(batch(values)).score[:799]).all()
 
 
 def test_a_fit_that_was_begun_is_taken_over_after_a_restart_as_well():
