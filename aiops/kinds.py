@@ -2,8 +2,7 @@
 
 from inspect import cleandoc
 
-from pydantic import TypeAdapter
-
+from aiops.scoring import adapter
 from detectors.base import Detector
 from detectors.catalog import kinds
 from models.errors import NotFound
@@ -29,5 +28,5 @@ def _describe(kind: type[Detector]) -> Kind:
         kind=kind.kind,
         summary=text.partition("\n")[0],
         description=text,
-        parameters=TypeAdapter(kind.Params).json_schema(),
+        parameters=adapter(kind).json_schema(),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,21 @@ from models.detector import Model, Policy
 from models.durations import format_duration
 from models.errors import FieldFault, InvalidInput
 
+_making = Lock()
+_adapters: dict[type[Detector], TypeAdapter[Any]] = {}
+
+
+def adapter(kind: type[Detector]) -> TypeAdapter[Any]:
+    """What reads a kind's parameters, made once.
+
+    One at a time: docstrings are read by parsing the source, and in CPython 3.11 that was seen to
+    fail in a thread ("AST constructor recursion depth mismatch"); so it is done as rarely as can be.
+    """
+    with _making:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind.Params)
+        return _adapters[kind]
+
 
 def build_detector(model: Model, step_ms: int) -> Detector:
     """The detector that `model` describes.
@@ -31,7 +47,7 @@ def build_detector(model: Model, step_ms: int) -> Detector:
             (FieldFault("/model/kind", f"unknown kind {model.kind!r}; known: {known}"),),
         )
     try:
-        params = TypeAdapter(kind.Params).validate_python(model.parameters)
+        params = adapter(kind).validate_python(model.parameters)
         return kind(params, step_ms)
     except ValidationError as error:
         faults = tuple(
