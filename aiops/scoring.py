@@ -26,7 +26,7 @@ def adapter(kind: type[Detector]) -> TypeAdapter[Any]:
     """What reads a kind's parameters, made once.
 
     One at a time: docstrings are read by parsing the source, and in CPython 3.11 that was seen to
-    fail in a thread ("AST constructor recursion depth mismatch"); so it is done as rarely as can be.
+    fail in a thread ("AST constructor recursion depth mismatch"): it is done as rarely as can be.
     """
     with _making:
         if kind not in _adapters:
