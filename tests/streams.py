@@ -3,7 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
+from numba.core import config
 
 from models.columns import RowBatch
 
@@ -60,3 +62,8 @@ def cut(batch, edges):
 
 shapes = st.sampled_from(SHAPES)
 seeds = st.integers(0, 2**32 - 1)
+
+
+def examples(count):
+    """So many examples of a law; a third of them where kernels run uncompiled, line by line."""
+    return settings(max_examples=max(2, count // 3) if config.DISABLE_JIT else count)

@@ -7,6 +7,8 @@ from detectors.auto import STREAMS, Auto, AutoParams
 from detectors.kernels.surprise import AGAIN, OLD_NEWS
 from models.columns import RowBatch
 
+pytestmark = pytest.mark.compiled
+
 MINUTE_MS = 60_000
 FIRST_MS = 1_795_219_200_000
 

@@ -4,16 +4,16 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.catalog import kinds
 from models.columns import STALE, RowBatch
-from tests.streams import STEP_MS, cut, rows_of, seeds, shapes, stream
+from tests.streams import STEP_MS, cut, examples, rows_of, seeds, shapes, stream
 
 SERIES = 3
 SAMPLES = 60
-many = settings(max_examples=25)
+many = examples(25)
 QUICK = {
     "similarity": {"length": 6, "windows": 70},
     "river": {"parameters": {"window_size": 10, "height": 3, "n_trees": 2, "seed": 1}},
@@ -91,7 +91,7 @@ def test_permuting_series_permutes_scores(kind, shape, seed):
 
 
 @every_kind
-@settings(max_examples=8)
+@examples(8)
 @given(shape=shapes, seed=seeds, rows=st.integers(1, 40))
 def test_dense_ticks_and_scattered_samples_give_the_same_digits(kind, shape, seed, rows):
     rng = np.random.default_rng(seed)

@@ -11,6 +11,8 @@ from detectors.half_space_trees import (
 from models.columns import RowBatch
 from tests.streams import STEP_MS
 
+pytestmark = pytest.mark.compiled
+
 
 @pytest.mark.parametrize(("trees", "height", "window"), [(10, 8, 250), (3, 4, 40), (25, 10, 100)])
 def test_the_same_seed_gives_the_scores_of_river(trees, height, window):

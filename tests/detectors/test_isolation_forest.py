@@ -5,6 +5,8 @@ from sklearn.ensemble import IsolationForest as Sklearns
 from detectors.isolation_forest import IsolationForest, IsolationForestParams, fit, isolation
 from tests.streams import STEP_MS, rows_of
 
+pytestmark = pytest.mark.compiled
+
 
 @pytest.mark.parametrize(("count", "trees", "samples"), [(500, 20, 256), (40, 5, 64), (3, 2, 2)])
 def test_scores_equal_those_of_scikit_learn(count, trees, samples):

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.accuracy.replay import entries, replay
 
+pytestmark = pytest.mark.compiled
+
 SETS = ("nab", "kpi", "asd_uv", "smd_uv", "asd_mv")
 MODELS = ({"kind": "auto"}, {"kind": "auto", "settle": 500}, {"kind": "half_space_trees"})
 

@@ -6,6 +6,8 @@ from models.columns import RowBatch
 from tests.naive.shapes import nearest_distances
 from tests.streams import STEP_MS
 
+pytestmark = pytest.mark.compiled
+
 
 def batch(values):
     count = len(values)

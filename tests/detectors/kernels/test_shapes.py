@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.kernels.shapes import BLOCK, PAD, distance, newest, remember
 from tests.naive.shapes import nearest_distances
-from tests.streams import seeds, shapes, stream
+from tests.streams import examples, seeds, shapes, stream
 
 
 def run(values, length, kept, neighbours, exclude, centered):
@@ -20,7 +20,7 @@ def run(values, length, kept, neighbours, exclude, centered):
     return np.array(out)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     shape=shapes,
     seed=seeds,

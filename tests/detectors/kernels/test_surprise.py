@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.kernels.surprise import (
@@ -14,7 +14,7 @@ from detectors.kernels.surprise import (
     tail_surprise,
 )
 from tests.naive.surprise import surprises
-from tests.streams import seeds, shapes, stream
+from tests.streams import examples, seeds, shapes, stream
 
 
 def run(values, ready=0):
@@ -28,7 +28,7 @@ def run(values, ready=0):
     return np.array(out)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(shape=shapes, seed=seeds, sparse=st.booleans(), ready=st.sampled_from([0, 30]))
 def test_surprises_equal_the_naive_reference(shape, seed, sparse, ready):
     values = np.abs(np.nan_to_num(stream(shape, 400, seed)[1], posinf=9.0, neginf=9.0))
