@@ -241,6 +241,9 @@ class Jobs:
             await self._keep(self._jobs[job_id])
 
     async def _finish(self, job_id: str, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._told.pop(job_id, None)
+        # Before it is told to be over: whoever hears of that finds nothing left of it.
+        await asyncio.to_thread(shutil.rmtree, self._folder / job_id, True)
         now_ms = self._clock.now_ms()
         if task.cancelled():
             await self._change(job_id, state="cancelled", ended_at=now_ms)
@@ -252,8 +255,6 @@ class Jobs:
         else:
             result = task.result()
             await self._change(job_id, state="done", progress=1.0, result=result, ended_at=now_ms)
-        self._told.pop(job_id, None)
-        await asyncio.to_thread(shutil.rmtree, self._folder / job_id, True)
 
     async def _change(self, job_id: str, **changes: Any) -> None:
         await self._keep(self._jobs[job_id].model_copy(update=changes))
