@@ -25,7 +25,8 @@ from detectors.base import Detector, Field
 from detectors.kernels.autoregression import foretell
 from detectors.kernels.day import NEIGHBOURS, enter, ring_size, slots
 from detectors.kernels.shapes import BLOCK, PAD, distance, newest, remember
-from detectors.kernels.surprise import READY, RIPEN, TAIL, TOP, combine, settle_novelty
+from detectors.kernels.surprise import TAIL, TOP, combine, drop_noise
+from detectors.surprised import check_ranges, check_surprise
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.jit import borrow, kernel
 
@@ -77,31 +78,22 @@ class AutoParams:
     """Samples of a series before its first score."""
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "record_threshold"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
         weights = [getattr(self, name) for name in STREAMS]
         if not (all(0.0 <= weight <= 10.0 for weight in weights) and max(weights) > 0.0):
             raise ValueError(
                 f"the weights of {', '.join(STREAMS)} must be between 0 and 10, one of them above "
                 f"0, got {weights}"
             )
-        limits = {
-            "order": (1, 32),
-            "days": (1, 28),
-            "short": (2, PAD + 1),
-            "long": (2, PAD + 1),
-            "windows": (max(self.short, self.long) + 1, WINDOWS_MAX),
-            "neighbours": (1, 20),
-            "settle": (1, 1_000_000),
-            "refractory": (0, 1_000_000),
-            "warmup": (1, 1_000_000),
-        }
-        for name, (least, most) in limits.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"{name} must be between {least} and {most}, got {getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            order=(1, 32),
+            days=(1, 28),
+            short=(2, PAD + 1),
+            long=(2, PAD + 1),
+            windows=(max(self.short, self.long) + 1, WINDOWS_MAX),
+            neighbours=(1, 20),
+        )
+        check_surprise(self)
 
 
 @kernel
@@ -177,17 +169,16 @@ def _step(
         novelty[2] = distance(kept, seen, short_query, short // 2, True, nearest, scratch)
         novelty[3] = distance(kept, seen, long_query, long // 2, True, nearest, scratch)
         remember(kept, seen, value)
-        settle_novelty(novelty, NOISE * max(abs(x), abs(float(center[row]))))
-        maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
+        drop_noise(novelty, NOISE * max(abs(x), abs(float(center[row]))))
         judged, loudest = combine(
             novelty,
             own,
             tail[row],
             top[row],
             borrow(news[row]),
+            seen,
             warmup,
-            seen >= READY,
-            maturity,
+            settle,
             threshold,
             record_threshold,
             refractory,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Field
 from detectors.kernels.points import place
-from detectors.surprised import Surprised, check_surprise
+from detectors.surprised import Surprised, check_ranges, check_surprise
 from models.columns import Floats, RowBatch, Rows
 from models.jit import borrow, kernel
 
@@ -50,18 +50,14 @@ class HalfSpaceTreesParams:
     """Samples after the first window before the first score."""
 
     def __post_init__(self) -> None:
-        limits = {
-            "trees": (1, 200),
-            "height": (1, 15),
-            "window": (10, 60_000),
-            "lags": (1, 32),
-            "seed": (0, 2**63),
-        }
-        for name, (least, most) in limits.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"{name} must be between {least} and {most}, got {getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            trees=(1, 200),
+            height=(1, 15),
+            window=(10, 60_000),
+            lags=(1, 32),
+            seed=(0, 2**63),
+        )
         check_surprise(self)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Field
 from detectors.kernels.points import place
-from detectors.surprised import Surprised, check_surprise
+from detectors.surprised import Surprised, check_ranges, check_surprise
 from models.columns import Floats, RowBatch, Rows
 from models.jit import kernel
 
@@ -51,19 +51,15 @@ class IsolationForestParams:
     """Samples after the first fit before the first score."""
 
     def __post_init__(self) -> None:
-        limits = {
-            "trees": (1, 500),
-            "samples": (2, 4_096),
-            "window": (10, 20_000),
-            "refit": (10, 100_000),
-            "lags": (1, 32),
-            "seed": (0, 2**32 - 1),
-        }
-        for name, (least, most) in limits.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"{name} must be between {least} and {most}, got {getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            trees=(1, 500),
+            samples=(2, 4_096),
+            window=(10, 20_000),
+            refit=(10, 100_000),
+            lags=(1, 32),
+            seed=(0, 2**32 - 1),
+        )
         check_surprise(self)
 
 

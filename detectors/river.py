@@ -15,7 +15,7 @@ from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Field
 from detectors.kernels.points import place
-from detectors.surprised import Surprised, check_surprise
+from detectors.surprised import Surprised, check_ranges, check_surprise
 from models.columns import Floats, RowBatch, Rows
 
 VALUE_MAX = 1e30
@@ -59,8 +59,7 @@ class RiverParams:
     """Samples of a series before its first score."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lags <= 32:
-            raise ValueError(f"lags must be between 1 and 32, got {self.lags}")
+        check_ranges(self, lags=(1, 32))
         known = [name for name in dir(river.anomaly) if _usable(getattr(river.anomaly, name))]
         if self.detector not in known:
             raise ValueError(f"detector must be one of {', '.join(known)}, got {self.detector!r}")

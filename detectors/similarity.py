@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Field
 from detectors.kernels.shapes import BLOCK, PAD, distance, newest, remember
-from detectors.surprised import Surprised, check_surprise
+from detectors.surprised import Surprised, check_ranges, check_surprise
 from models.columns import Floats, RowBatch, Rows
 from models.jit import borrow, kernel
 
@@ -45,16 +45,12 @@ class SimilarityParams:
     """Distances of a series before its first score."""
 
     def __post_init__(self) -> None:
-        limits = {
-            "length": (2, PAD + 1),
-            "windows": (max(self.length, PAD) + 1, WINDOWS_MAX),
-            "neighbours": (1, 20),
-        }
-        for name, (least, most) in limits.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"{name} must be between {least} and {most}, got {getattr(self, name)}"
-                )
+        check_ranges(
+            self,
+            length=(2, PAD + 1),
+            windows=(max(self.length, PAD) + 1, WINDOWS_MAX),
+            neighbours=(1, 20),
+        )
         check_surprise(self)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Detector, Field
-from detectors.kernels.surprise import READY, RIPEN, TAIL, TOP, combine
+from detectors.kernels.surprise import TAIL, TOP, combine
 from models.columns import Floats, RowBatch, Rows, ScoreColumns
 from models.jit import kernel
 
@@ -37,16 +37,15 @@ def _judge(
         if np.isnan(novelty[i]):
             continue
         seen = int(count[row])
-        maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
         judged, _ = combine(
             novelty[i : i + 1],
             own,
             tail[row],
             top[row],
             news[row],
+            seen,
             warmup,
-            seen >= READY,
-            maturity,
+            settle,
             threshold,
             record_threshold,
             refractory,
@@ -115,8 +114,14 @@ def check_surprise(params: Any) -> None:
     for name in ("threshold", "record_threshold"):
         if not 0.0 < getattr(params, name) < np.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {getattr(params, name)}")
-    for name, least in (("settle", 1), ("refractory", 0), ("warmup", 1)):
-        if not least <= getattr(params, name) <= 1_000_000:
+    most = 1_000_000
+    check_ranges(params, settle=(1, most), refractory=(0, most), warmup=(1, most))
+
+
+def check_ranges(params: Any, **ranges: tuple[int, int]) -> None:
+    """Raise ValueError for a parameter outside its range, both ends included."""
+    for name, (least, most) in ranges.items():
+        if not least <= getattr(params, name) <= most:
             raise ValueError(
-                f"{name} must be between {least} and 1000000, got {getattr(params, name)}"
+                f"{name} must be between {least} and {most}, got {getattr(params, name)}"
             )

@@ -45,6 +45,7 @@ AGAIN = 0.6
 ARMED = 0.87
 """A record of this share of its threshold is news, and starts the refractory time."""
 RIPEN = 0.6
+"""Share of `settle` that it takes from the first trust in the tail to the whole."""
 READY = 300
 """Samples before tails begin: the first errors and distances are larger than they will be."""
 OLD_NEWS = 0.85
@@ -125,7 +126,7 @@ def learn(value: float, surprise: float, ready: bool, tail: Floats, top: Floats)
 
 
 @kernel
-def settle_novelty(novelty: Floats, noise: float) -> None:
+def drop_noise(novelty: Floats, noise: float) -> None:
     """No novelty below `noise`; NaN where it is not known yet."""
     for k in range(len(novelty)):
         if novelty[k] <= noise:
@@ -141,9 +142,9 @@ def combine(
     tail: Floats,
     top: Floats,
     news: Floats,
+    seen: int,
     warmup: int,
-    ready: bool,
-    maturity: float,
+    settle: int,
     threshold: float,
     record_threshold: float,
     refractory: int,
@@ -151,9 +152,10 @@ def combine(
 ) -> tuple[float, int]:
     """Score and loudest stream, then learn.
 
-    novelty: NaN for a stream that knows too little. A stream with less than `warmup` values behind
-    it is not heard yet.
+    novelty: NaN for a stream that knows too little. seen: samples of the series before this one. A
+    stream with less than `warmup` values behind it is not heard yet.
     """
+    maturity = min(max((seen - settle) / (RIPEN * settle), 0.0), 1.0)
     squares, total, record = 0.0, 0.0, 0.0
     loudest, loudness = 0, -1.0
     for k in range(len(novelty)):
@@ -166,7 +168,7 @@ def combine(
         surprise = tail_surprise(value, tail[k, 0], tail[k, 1], tail[k, 2], share)
         recorded = record_surprise(value, top[k, TOP - 1], share)
         known = tail[k, 5] >= warmup
-        learn(value, surprise, ready, tail[k], top[k])
+        learn(value, surprise, seen >= READY, tail[k], top[k])
         if not known:
             parts[k] = math.nan
             parts[len(novelty) + k] = math.nan
