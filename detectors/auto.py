@@ -206,7 +206,10 @@ class Auto(Detector):
 
     kind: ClassVar[str] = "auto"
     Params = AutoParams
-    parts = (*STREAMS, *(f"{name}_record" for name in STREAMS), "maturity", "news")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (*STREAMS, *(f"{name}_record" for name in STREAMS), "maturity", "news")
 
     def __init__(self, params: Any, step_ms: int) -> None:
         self._slot_ms, self._per_day = slots(step_ms)

@@ -55,8 +55,6 @@ class Detector(ABC):
     mends_resets: ClassVar[bool] = True
     """Whether a counter that starts again is shown to it as going on."""
     Params: ClassVar[type[Any]]
-    parts: tuple[str, ...] = ()
-    """What the columns of its scores' parts are called."""
 
     def __init__(self, params: Any, step_ms: int) -> None:
         assert isinstance(params, self.Params)
@@ -66,6 +64,11 @@ class Detector(ABC):
         self._arrays: dict[str, NDArray[Any]] = {
             field.name: field.array(0) for field in self.fields()
         }
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the columns of its scores' parts are called."""
+        return ()
 
     @abstractmethod
     def fields(self) -> tuple[Field, ...]:

@@ -63,7 +63,13 @@ class Surprised(Detector):
     that they have for `auto`; the warm-up begins with the first novelty that is known.
     """
 
-    parts = ("surprise", "record", "maturity", "news")
+    own_parts: tuple[str, ...] = ()
+    """What the model itself adds to the explanation."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """How the novelty was judged, and the model's own."""
+        return ("surprise", "record", "maturity", "news", *self.own_parts)
 
     @abstractmethod
     def model_fields(self) -> tuple[Field, ...]:
@@ -71,7 +77,10 @@ class Surprised(Detector):
 
     @abstractmethod
     def novelty(self, batch: RowBatch) -> Floats:
-        """(n,) how unlike the past each sample is, 0 or more, NaN for unknown; then learn it."""
+        """How unlike the past each sample is, 0 or more, NaN for unknown; then learn it.
+
+        (n,), or (n, 1 + len(own_parts)) with those behind it.
+        """
 
     def fields(self) -> tuple[Field, ...]:
         """Those of the model, and of its novelty's tail."""
@@ -86,13 +95,14 @@ class Surprised(Detector):
     def step(self, batch: RowBatch) -> ScoreColumns:
         """Judge each sample's novelty by the novelties before it."""
         params: Any = self.params
+        told = self.novelty(batch).reshape(len(batch), 1 + len(self.own_parts))
         score = np.full(len(batch), np.nan)
         none = np.full(len(batch), np.nan)
-        parts = np.full((len(batch), len(self.parts)), np.nan)
+        judged = np.full((len(batch), len(self.parts) - len(self.own_parts)), np.nan)
         spoke: NDArray[np.int8] = np.full(len(batch), -1, np.int8)
         _judge(
             batch.rows,
-            self.novelty(batch),
+            np.ascontiguousarray(told[:, 0]),
             self.array("known"),
             self.array("tail"),
             self.array("top"),
@@ -104,8 +114,9 @@ class Surprised(Detector):
             params.refractory,
             params.warmup,
             score,
-            parts,
+            judged,
         )
+        parts = np.concatenate([judged, told[:, 1:]], axis=1) if self.own_parts else judged
         return ScoreColumns(score, none, none, none, parts, spoke)
 
 
