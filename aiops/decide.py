@@ -237,9 +237,12 @@ class Decider:
             return {}, None
         names = list(self._parts)
         if scores.channels is not None:
-            names = [_channel(self.channels[row], name) for row in scores.channels[i].tolist()]
+            # Scores of channels have their own names for their parts; groups show none of them.
+            own = scores.parts.shape[1] - scores.channels.shape[1]
+            names = names[:own]
+            names += [_channel(self.channels, row, name) for row in scores.channels[i].tolist()]
         named = zip(names, scores.parts[i].tolist(), strict=True)
-        parts = {key: part for key, part in named if np.isfinite(part)}
+        parts = {key: part for key, part in named if key and np.isfinite(part)}
         return parts, names[scores.spoke[i]] if scores.spoke[i] >= 0 else None
 
     def _fall(
@@ -314,9 +317,12 @@ def _number(value: np.float64) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _channel(labels: Labels | None, group: Labels) -> str:
-    """What tells a channel from the others of its group."""
-    own = {key: value for key, value in (labels or {}).items() if key not in group}
+def _channel(channels: list[Labels | None], row: int, group: Labels) -> str:
+    """What tells a channel from the others of its group; nothing for none."""
+    labels = channels[row] if row >= 0 else None
+    if labels is None:
+        return ""
+    own = {key: value for key, value in labels.items() if key not in group}
     return str(Labels(own))
 
 

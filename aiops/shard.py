@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aiops.budget import BudgetKeeper
 from aiops.decide import Decider, Moment
-from aiops.groups import Groups
+from aiops.groups import Groups, ScoredGroups, WholeGroups
 from aiops.scoring import Scoring
 from aiops.series import SeriesTable
 from aiops.transform import Transform
@@ -25,7 +25,7 @@ from ingest.log_series import TEMPLATE, LogSeries
 from models.anomaly import Anomaly, Close
 from models.columns import Batch, LineBatch, RowBatch, Rows, SampleBatch, ScoreColumns
 from models.detector import Detector, parse_budget
-from models.errors import SnapshotDamaged
+from models.errors import FieldFault, InvalidInput, SnapshotDamaged
 from models.labels import Labels
 from models.settings import Limits
 
@@ -90,15 +90,7 @@ class Stream:
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
         )
-        self.groups: Groups | None = None
-        if document.group_by is not None:
-            table = SeriesTable(
-                missing="ignore",
-                series_max=limits.series_per_detector,
-                stale_ms=stale_ms,
-                idle_ms=limits.series_idle,
-            )
-            self.groups = Groups(document.group_by, document.group_channels, table)
+        self.groups = self._make_groups(limits, stale_ms)
         self.budget: BudgetKeeper | None = None
         if document.budget is not None:
             asked, calm_ms = parse_budget(document.budget), document.policy.recover
@@ -107,6 +99,23 @@ class Stream:
         self.lines: LogSeries | None = None
         parts = self.scoring.detector.parts
         self.decider = Decider(document, self.scoring.model, parts, stale_ms)
+
+    def _make_groups(self, limits: Limits, stale_ms: int) -> Groups | None:
+        document, together = self.document, self.scoring.detector.channels_max
+        if document.group_by is None:
+            if together:
+                detail = f"model {document.model.kind!r} judges groups; say which labels name one"
+                raise InvalidInput(detail, (FieldFault("/group_by", detail),))
+            return None
+        table = SeriesTable(
+            missing="ignore",
+            series_max=limits.series_per_detector,
+            stale_ms=stale_ms,
+            idle_ms=limits.series_idle,
+        )
+        if together:
+            return WholeGroups(document.group_by, table, self.scoring, limits.series_idle)
+        return ScoredGroups(document.group_by, table, self.scoring, document.group_channels)
 
     @property
     def kin(self) -> str:
@@ -130,14 +139,9 @@ class Stream:
         rows = self.series.locate(batch)
         self.transform.grow(self.series.capacity)
         rows = self.transform.apply(rows)
-        self.scoring.grow(self.series.capacity)
-        scores = self.scoring.step(rows)
         self.samples_total += len(rows)
-        judged = self.series
-        if self.groups is not None:
-            rows, scores = self.groups.fold(rows, scores, self.series.labels, batch)
-            self._forget(self.series.sweep(batch.end_ms)[1])
-            judged = self.groups.table
+        judged = self.series if self.groups is None else self.groups.table
+        rows, scores = self._score(rows, batch)
         if self.budget is not None:
             self.budget.grow(judged.capacity)
             kept, edges = self.budget.step(rows, scores)
@@ -166,6 +170,15 @@ class Stream:
         self.series_count = len(self.series)
         live = rows.timestamps_ms > max(self.live_after_ms, batch.start_ms - 1)
         return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
+
+    def _score(self, rows: RowBatch, batch: SampleBatch) -> tuple[RowBatch, ScoreColumns]:
+        """What is judged, series or groups, and its scores."""
+        if self.groups is None:
+            self.scoring.grow(self.series.capacity)
+            return rows, self.scoring.step(rows)
+        rows, scores = self.groups.score(rows, self.series, batch)
+        self._forget(self.series.sweep(batch.end_ms)[1])
+        return rows, scores
 
     def close(self, because: Close, now_ms: int) -> list[Anomaly]:
         """End every open anomaly, for the detector itself ends."""
@@ -280,9 +293,10 @@ class Stream:
     def _forget(self, rows: Rows) -> None:
         """Make these rows free for other series."""
         if len(rows):
-            self.scoring.forget(rows)
             self.transform.forget(rows)
-            if self.groups is not None:
+            if self.groups is None:
+                self.scoring.forget(rows)
+            else:
                 self.groups.forget(rows)
         self.series.release(rows)
 

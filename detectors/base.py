@@ -70,6 +70,11 @@ class Detector(ABC):
         """What the columns of its scores' parts are called."""
         return ()
 
+    @property
+    def channels_max(self) -> int:
+        """How many channels of a group it judges together; 0 for a kind that judges series."""
+        return 0
+
     @abstractmethod
     def fields(self) -> tuple[Field, ...]:
         """The state arrays; called once, before `step`."""

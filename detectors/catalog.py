@@ -10,7 +10,7 @@ import detectors
 from detectors.base import Detector
 
 ENTRY_POINT_GROUP = "aiops.detectors"
-_NOT_KINDS = {"base", "catalog", "kernels", "surprised", "ticks", "windowed"}
+_NOT_KINDS = {"base", "catalog", "grouped", "kernels", "surprised", "ticks", "windowed"}
 
 
 @cache

@@ -12,6 +12,8 @@ from models.columns import Floats, RowBatch, Rows, ScoreColumns
 from models.jit import kernel
 
 ONE = np.ones(1)
+JUDGED = ("surprise", "record", "maturity", "news")
+"""The parts of a score that comes from one novelty."""
 
 
 @kernel
@@ -69,7 +71,12 @@ class Surprised(Detector):
     @property
     def parts(self) -> tuple[str, ...]:
         """How the novelty was judged, and the model's own."""
-        return ("surprise", "record", "maturity", "news", *self.own_parts)
+        return (*JUDGED, *self.own_parts)
+
+    @property
+    def own_columns(self) -> int:
+        """Columns that come behind the novelty."""
+        return len(self.own_parts)
 
     @abstractmethod
     def model_fields(self) -> tuple[Field, ...]:
@@ -79,7 +86,7 @@ class Surprised(Detector):
     def novelty(self, batch: RowBatch) -> Floats:
         """How unlike the past each sample is, 0 or more, NaN for unknown; then learn it.
 
-        (n,), or (n, 1 + len(own_parts)) with those behind it.
+        (n,), or (n, 1 + own_columns) with those behind it.
         """
 
     def fields(self) -> tuple[Field, ...]:
@@ -95,10 +102,10 @@ class Surprised(Detector):
     def step(self, batch: RowBatch) -> ScoreColumns:
         """Judge each sample's novelty by the novelties before it."""
         params: Any = self.params
-        told = self.novelty(batch).reshape(len(batch), 1 + len(self.own_parts))
+        told = self.novelty(batch).reshape(len(batch), 1 + self.own_columns)
         score = np.full(len(batch), np.nan)
         none = np.full(len(batch), np.nan)
-        judged = np.full((len(batch), len(self.parts) - len(self.own_parts)), np.nan)
+        judged = np.full((len(batch), len(JUDGED)), np.nan)
         spoke: NDArray[np.int8] = np.full(len(batch), -1, np.int8)
         _judge(
             batch.rows,
@@ -116,7 +123,7 @@ class Surprised(Detector):
             score,
             judged,
         )
-        parts = np.concatenate([judged, told[:, 1:]], axis=1) if self.own_parts else judged
+        parts = np.concatenate([judged, told[:, 1:]], axis=1) if self.own_columns else judged
         return ScoreColumns(score, none, none, none, parts, spoke)
 
 

@@ -94,12 +94,15 @@ class RowBatch:
     rows: (n,) int32, place in the state arrays; a row may occur many times.
     timestamps_ms: (n,) int64, strictly increasing within a row. values: (n,) float64, NaN for
     "learn nothing". missing: (n,) bool, the sample was not there and stands by the missing policy.
+    channels: (n, d) float64, for rows that are groups judged whole: the values of the group's
+    channels at that instant, NaN for none.
     """
 
     rows: Rows
     timestamps_ms: Times
     values: Floats
     missing: Flags
+    channels: Floats | None = None
 
     def __post_init__(self) -> None:
         assert self.rows.shape == self.timestamps_ms.shape == self.values.shape
@@ -115,8 +118,8 @@ class ScoreColumns:
     score: (n,) float64, 0 at the expected value, 1 at the edge of the band, NaN for no judgement.
     expected, lower, upper: (n,) float64 in the unit of the series; NaN where the kind has no band.
     parts: (n, k) float64, what each score is made of, by the detector's own names; None where the
-    band says it all. spoke: (n,) int8, the part that spoke loudest, -1 for none. channels: (n, k)
-    int32, the row of the series that each part is of; None where parts are of the series itself.
+    band says it all. spoke: (n,) int8, the part that spoke loudest, -1 for none. channels: (n, c)
+    int32, the channels that the last c parts are of; None where parts are of the series itself.
     edge: (n,) float64, the model's own score that counts as 1; None where that is 1.
     """
 

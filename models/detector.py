@@ -163,10 +163,11 @@ class Detector(Record):
     """What is judged in place of the value: a counter's growth per second, the difference from the
     sample before, or the logarithm of 1 + the value. Leave it to PromQL where you can."""
     group_by: list[LabelName] | None = None
-    """Judge all series that agree on these labels as one, by the mean of their largest scores; what
-    they differ in names the channels of its explanation. Null judges each series by itself."""
+    """Judge all series that agree on these labels as one, by the mean of their largest scores, or
+    as points by kinds like `group_pca`; what they differ in names the channels of its explanation.
+    Null judges each series by itself."""
     group_channels: int = Field(default=5, ge=1, le=50)
-    """How many of a group's largest scores are averaged."""
+    """How many of a group's largest scores are averaged; kinds that judge points do without."""
     budget: Annotated[str, AfterValidator(_readable_budget)] | None = None
     """How many anomalies of all its series people want to hear of, like 3/week: the threshold
     follows from the scores so far. Null leaves it where the model has it."""

@@ -1,6 +1,9 @@
+from hashlib import blake2b
+
 import numpy as np
 import pytest
 
+from models.errors import InvalidInput
 from models.labels import Labels
 from models.settings import Limits
 from tests.batches import STEP_MS, stream, window
@@ -94,3 +97,104 @@ def test_a_group_ends_with_its_last_channel_and_comes_back_as_new():
     scores, _ = run(made, later, COUNT + 1, 2 * COUNT)
     assert np.isnan(scores['{host="a"}', (COUNT + 1) * STEP_MS])
     assert not np.isnan(scores['{host="a"}', (COUNT + 30) * STEP_MS])
+
+
+def channel_number(labels):
+    """What columns are given by when channels come at the same instant."""
+    return int.from_bytes(blake2b(str(labels).encode(), digest_size=8).digest()) >> 1 | 1
+
+
+WHOLE = [
+    BY | {"model": {"kind": "group_pca", "channels": 4, "refit": 10, "warmup": 20}},
+    BY
+    | {"model": {"kind": "group_forest", "channels": 4, "trees": 5, "samples": 20, "warmup": 30}},
+]
+whole = pytest.mark.parametrize("by", WHOLE, ids=lambda by: by["model"]["kind"])
+
+
+@whole
+def test_a_group_judged_whole_is_one_anomaly_that_names_its_channels(by):
+    scores, told = run(stream(**by), fleet(drop=0.0))
+    highest = max(told, key=lambda anomaly: anomaly.score)
+    assert highest.labels == {"host": "a"}
+    assert highest.started_at == 61 * STEP_MS
+    parts = highest.explanation.parts
+    shares = {name: parts[name] for name in ("cpu{}", "disk{}", "net{}")}
+    assert min(shares, key=shares.get) == "net{}"
+    assert highest.explanation.spoke == max(shares, key=shares.get)
+    assert np.isclose(sum(shares.values()), 1, atol=0.2)
+    assert highest.explanation.observed == 3
+    assert {name for name, _ in scores} == {'{host="a"}', '{host="b"}'}
+
+
+@whole
+def test_of_a_group_judged_whole_the_order_of_channels_means_nothing(by):
+    series = fleet()
+    turned = dict(reversed(series.items()))
+    scores, told = run(stream(**by), series)
+    again, told_again = run(stream(**by), turned)
+    np.testing.assert_equal(scores, again)
+    assert sorted(told, key=str) == sorted(told_again, key=str)
+
+
+@whole
+@pytest.mark.parametrize("edges", [[1], [20, 62], [5, 6, 40]])
+def test_a_group_judged_whole_does_not_depend_on_batches(by, edges):
+    series, at_once, told = fleet(), stream(**by), {}
+    for first, last in zip([0, *edges], [*edges, COUNT], strict=True):
+        judged = at_once.step(window(series, first + 1, last), 0)
+        places = zip(judged.rows.rows.tolist(), judged.rows.timestamps_ms.tolist(), strict=True)
+        for (row, at), score in zip(places, judged.scores.score.tolist(), strict=True):
+            told[str(judged.labels[row]), at] = score
+    np.testing.assert_equal(told, run(stream(**by), series)[0])
+
+
+@whole
+@pytest.mark.parametrize("edge", [1, 20, 62])
+def test_a_group_judged_whole_and_restored_goes_on_as_if_nothing_had_been(by, edge):
+    series = fleet()
+    undisturbed, restored = stream(**by), stream(**by)
+    run(undisturbed, series, 1, edge)
+    assert restored.restore(undisturbed.state())
+    np.testing.assert_equal(run(restored, series, edge + 1), run(undisturbed, series, edge + 1))
+
+
+@whole
+def test_channels_beyond_the_room_are_left_out_until_one_has_gone(by):
+    narrow = by | {"model": by["model"] | {"channels": 2}}
+    series = {labels: own for labels, own in fleet(drop=0.0).items() if labels["host"] == "a"}
+    limits = Limits(series_stale="5s", series_idle="10s")
+    full = stream(limits=limits, **narrow)
+    run(full, series)
+    assert full.series.counters.refused == COUNT
+    shrinking = stream(limits=limits, **narrow)
+    placed = sorted(series, key=lambda labels: channel_number(labels))[0]
+    series[placed] = {t: v for t, v in series[placed].items() if t < 20 * STEP_MS}
+    run(shrinking, series)
+    assert shrinking.series.counters.refused == 20 + 9
+
+
+@whole
+def test_a_group_judged_whole_ends_with_its_last_channel(by):
+    series = fleet(drop=0.0)
+    gone = {
+        labels: {t: v for t, v in own.items() if labels["host"] == "b" or t < 20 * STEP_MS}
+        for labels, own in series.items()
+    }
+    made = stream(limits=Limits(series_stale="10s", series_idle="20s"), **by)
+    run(made, gone)
+    assert [str(labels) for labels in made.groups.table.labels if labels] == ['{host="b"}']
+    later = {k: {t + COUNT * STEP_MS: v for t, v in own.items()} for k, own in series.items()}
+    again, _ = run(made, later, COUNT + 1, 2 * COUNT)
+    fresh, _ = run(stream(**by), series)
+    host_a = '{host="a"}'
+    np.testing.assert_equal(
+        [again[host_a, (COUNT + k) * STEP_MS] for k in range(1, COUNT + 1)],
+        [fresh[host_a, k * STEP_MS] for k in range(1, COUNT + 1)],
+    )
+
+
+@whole
+def test_a_kind_that_judges_groups_asks_for_their_labels(by):
+    with pytest.raises(InvalidInput, match="judges groups; say which labels name one"):
+        stream(model=by["model"])

@@ -18,6 +18,8 @@ QUICK = {
     "similarity": {"length": 6, "windows": 70},
     "river": {"parameters": {"window_size": 10, "height": 3, "n_trees": 2, "seed": 1}},
     "isolation_forest": {"window": 30, "refit": 10, "trees": 2, "samples": 16},
+    "group_forest": {"channels": 3, "trees": 3, "samples": 8},
+    "group_pca": {"channels": 3, "refit": 5},
     "random_cut_forest": {"trees": 3, "samples": 8, "lags": 3},
     "half_space_trees": {"window": 10, "height": 4, "trees": 3},
 }

@@ -1,0 +1,35 @@
+"""The channels of a group at one instant as a point: each standardised by its own slow moments."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.kernels.points import standardise
+from models.columns import Floats
+from models.jit import kernel
+
+VALUE_MAX = 1e30
+FADING = 0.98
+"""What is left, a step later, of the place of a channel that has no sample."""
+
+
+@kernel
+def place(values: Floats, seen: NDArray[np.int64], moments: Floats, point: Floats) -> int:
+    """Make values a point, in deviations from each channel's mean; how many there are.
+
+    values: (d,) NaN for a channel without a sample: it stays where it was and fades to its mean.
+    seen: (d,) samples of each channel so far. moments: (d, 2) its mean and variance. point: (d,)
+    overwritten, unless there is no value at all, which teaches nothing.
+    """
+    there = 0
+    for c in range(len(values)):
+        there += abs(values[c]) <= VALUE_MAX
+    if there == 0:
+        return 0
+    for c in range(len(values)):
+        if abs(values[c]) <= VALUE_MAX:
+            z, _, _ = standardise(values[c], seen[c], moments[c])
+            point[c] = np.arcsinh(z)
+            seen[c] += 1
+        else:
+            point[c] *= FADING
+    return there
