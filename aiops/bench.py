@@ -17,6 +17,8 @@ from models.validation import parse
 
 STEP_MS = 15_000
 WARM_TICKS = 80
+GROUP = 40
+"""Series of a group, for kinds that judge groups."""
 FIRST_MS = 1_795_200_000_000
 
 
@@ -38,11 +40,18 @@ class Pace:
 
 def measure_kinds(series: int, names: Sequence[str], ticks: int) -> Iterator[Pace]:
     """Each kind in turn, over ticks of noise. Raises InvalidInput for a kind that is unknown."""
-    labels = tuple(Labels({"__name__": "bench", "series": str(k)}) for k in range(series))
+    labels = tuple(Labels({"series": str(k), "group": str(k // GROUP)}) for k in range(series))
     index = np.arange(series, dtype=np.int32)
     rng = np.random.default_rng(1)
     for name in names or tuple(kinds()):
-        document = {"name": "bench", "source": "none", "query": "none", "model": {"kind": name}}
+        document: dict[str, object] = {
+            "name": "bench",
+            "source": "none",
+            "query": "none",
+            "model": {"kind": name},
+        }
+        if name in kinds() and kinds()[name].judges_groups:
+            document["group_by"] = ["group"]
         limits = Limits(series_per_detector=max(series, Limits().series_per_detector))
         stream = Stream(parse(Detector, document), limits, born_ms=0, live_after_ms=0)
         seconds = []
@@ -57,5 +66,5 @@ def measure_kinds(series: int, names: Sequence[str], ticks: int) -> Iterator[Pac
             stream.step(batch, at_ms)
             seconds.append(time.perf_counter() - started)
         held = sum(array.nbytes for array in stream.scoring.detector.state().values())
-        rows = stream.scoring.detector.capacity
+        rows = stream.scoring.detector.capacity * (GROUP if stream.groups is not None else 1)
         yield Pace(name, series, median(seconds[WARM_TICKS:]) * 1e9 / series, held / rows)

@@ -202,7 +202,7 @@ def _bench(arguments: argparse.Namespace) -> int:
     if arguments.series < 1 or arguments.ticks < 1:
         return _fail(ValueError("--series and --ticks must be at least 1"))
     if not arguments.json:
-        print(f"{'kind':12} {'series':>9} {'ns/sample':>10} {'samples/s':>12} {'bytes/series':>13}")
+        print(f"{'kind':17} {'series':>9} {'ns/sample':>10} {'samples/s':>12} {'bytes/series':>13}")
     try:
         for pace in measure_kinds(arguments.series, arguments.kind, arguments.ticks):
             if arguments.json:
@@ -210,7 +210,7 @@ def _bench(arguments: argparse.Namespace) -> int:
                 print(json.dumps(own), flush=True)
             else:
                 print(
-                    f"{pace.kind:12} {pace.series:9} {pace.nanoseconds:10.1f} "
+                    f"{pace.kind:17} {pace.series:9} {pace.nanoseconds:10.1f} "
                     f"{pace.samples_per_second:12,.0f} {pace.state_bytes:13,.0f}",
                     flush=True,
                 )

@@ -101,7 +101,7 @@ class Stream:
         self.decider = Decider(document, self.scoring.model, parts, stale_ms)
 
     def _make_groups(self, limits: Limits, stale_ms: int) -> Groups | None:
-        document, together = self.document, self.scoring.detector.channels_max
+        document, together = self.document, self.scoring.detector.judges_groups
         if document.group_by is None:
             if together:
                 detail = f"model {document.model.kind!r} judges groups; say which labels name one"

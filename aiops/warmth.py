@@ -12,8 +12,16 @@ from models.settings import Limits
 
 def warm_kernels() -> None:
     """One sample through every kind: reads the compiled code from the cache, or compiles it."""
-    for kind in kinds():
-        document = Detector(name="warm", source="none", query="none", model=Model(kind=kind))
+    for name, kind in kinds().items():
+        if not kind.compiled:
+            continue
+        document = Detector(
+            name="warm",
+            source="none",
+            query="none",
+            model=Model(kind=name),
+            group_by=[] if kind.judges_groups else None,
+        )
         stream = Stream(document, Limits(), born_ms=0, live_after_ms=0)
         one = np.zeros(1, np.int64)
         batch = SampleBatch(

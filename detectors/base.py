@@ -54,6 +54,10 @@ class Detector(ABC):
     kind: ClassVar[str]
     mends_resets: ClassVar[bool] = True
     """Whether a counter that starts again is shown to it as going on."""
+    judges_groups: ClassVar[bool] = False
+    """Whether a row is a group, and its sample all the group's channels."""
+    compiled: ClassVar[bool] = True
+    """Whether it has kernels that are best loaded before the first sample comes."""
     Params: ClassVar[type[Any]]
 
     def __init__(self, params: Any, step_ms: int) -> None:
@@ -72,7 +76,7 @@ class Detector(ABC):
 
     @property
     def channels_max(self) -> int:
-        """How many channels of a group it judges together; 0 for a kind that judges series."""
+        """How many channels of a group there is room for, where it judges groups."""
         return 0
 
     @abstractmethod

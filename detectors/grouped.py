@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ class Grouped(Surprised):
 
     A row is a group. Samples without channels are points of one channel, their value.
     """
+
+    judges_groups: ClassVar[bool] = True
 
     @property
     def parts(self) -> tuple[str, ...]:

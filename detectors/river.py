@@ -6,12 +6,11 @@ import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-import river.anomaly
 from numpy.typing import NDArray
-from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Field
 from detectors.kernels.points import place
@@ -60,7 +59,7 @@ class RiverParams:
 
     def __post_init__(self) -> None:
         check_ranges(self, lags=(1, 32))
-        known = [name for name in dir(river.anomaly) if _usable(getattr(river.anomaly, name))]
+        known = [name for name, member in vars(_anomaly()).items() if _usable(member)]
         if self.detector not in known:
             raise ValueError(f"detector must be one of {', '.join(known)}, got {self.detector!r}")
         try:
@@ -71,16 +70,24 @@ class RiverParams:
 
     def make(self) -> Any:
         """An instance that has seen nothing."""
-        made = getattr(river.anomaly, self.detector)
+        made = getattr(_anomaly(), self.detector)
         takes_seed = "seed" in inspect.signature(made).parameters
         return made(**({"seed": 1} if takes_seed else {}) | (self.parameters or {}))
 
 
+def _anomaly() -> ModuleType:
+    """River's detectors; they take a second to import, and few need them."""
+    import river.anomaly
+
+    return river.anomaly
+
+
 def _usable(member: Any) -> bool:
     """Whether it is a detector that can be made without another one inside."""
-    if not (
-        inspect.isclass(member) and issubclass(member, AnomalyDetector | SupervisedAnomalyDetector)
-    ):
+    from river.base import AnomalyDetector, SupervisedAnomalyDetector
+
+    kinds = AnomalyDetector, SupervisedAnomalyDetector
+    if not (inspect.isclass(member) and issubclass(member, kinds)):
         return False
     needed = inspect.signature(member).parameters.values()
     return all(
@@ -98,10 +105,14 @@ class River(Surprised):
     """
 
     kind: ClassVar[str] = "river"
+    compiled: ClassVar[bool] = False
     Params = RiverParams
 
     def __init__(self, params: Any, step_ms: int) -> None:
+        from river.base import SupervisedAnomalyDetector
+
         self._models: dict[int, Any] = {}
+        self._supervised = isinstance(params.make(), SupervisedAnomalyDetector)
         super().__init__(params, step_ms)
 
     def model_fields(self) -> tuple[Field, ...]:
@@ -156,7 +167,7 @@ class River(Surprised):
     def _ask(self, model: Any, row: int, x: float) -> float:
         """The score of a sample, 0 or more, NaN for none; then it is learned."""
         point = self._point(row, x)
-        if isinstance(model, SupervisedAnomalyDetector):
+        if self._supervised:
             score = model.score_one({}, x)
             model.learn_one({}, x)
         else:
