@@ -1,28 +1,48 @@
+import io
 import json
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NamedTuple
+from unittest import mock
 
 import polars as pl
 import pytest
 
+from aiops.cli import main
 from tests.process import BIN, Program, until
 from tests.upstream import FakePrometheus
 
 
-def aiops(*arguments, **more):
-    return subprocess.run(
-        [str(BIN / "aiops"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        **more,
-    )
+def program(*arguments, **more):
+    """The command as a program of its own."""
+    command = [str(BIN / "aiops"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)
+
+
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def aiops(*arguments):
+    """The command within this process, which is started already."""
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["aiops", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    return Answer(left.value.code, out.getvalue(), errors.getvalue())
 
 
 def test_help_and_version_load_nothing_heavy():
-    assert "COMMAND" in aiops("--help").stdout
-    assert aiops("--version").stdout.startswith("aiops ")
+    assert "COMMAND" in program("--help").stdout
+    assert program("--version").stdout.startswith("aiops ")
     loaded = subprocess.run(
         [sys.executable, "-c", "import aiops.cli, sys; print(*sys.modules)"],
         capture_output=True, text=True, check=True,
@@ -82,7 +102,7 @@ def test_check_config_tells_good_from_bad(tmp_path):
     ],
 )
 def test_serve_refuses_what_cannot_work_in_one_sentence(options, words, tmp_path):
-    answer = aiops("serve", *options, cwd=tmp_path)
+    answer = program("serve", *options, cwd=tmp_path)
     assert answer.returncode == 1
     assert words in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -92,8 +112,8 @@ def test_commands_speak_to_a_running_engine(tmp_path):
     prometheus = FakePrometheus()
     prometheus.series = {(("job", "a"),): lambda t: 1.0}
     source = {"type": "prometheus", "name": "prom", "url": prometheus.url}
-    program = Program(tmp_path / "engine", {"sources": [source]})
-    url = f"--url={program.url}"
+    engine = Program(tmp_path / "engine", {"sources": [source]})
+    url = f"--url={engine.url}"
     try:
         file = tmp_path / "detectors.yaml"
         file.write_text(
@@ -102,7 +122,7 @@ def test_commands_speak_to_a_running_engine(tmp_path):
         )
         applied = aiops("detectors", "apply", file, url)
         assert applied.stdout == "one: applied\ntwo: applied\n"
-        until(lambda: program.status("one")["state"] == "running", "running")
+        until(lambda: engine.status("one")["state"] == "running", "running")
         listed = aiops("detectors", "list", url).stdout.splitlines()
         assert [line.split()[:3] for line in listed] == [
             ["one", "running", "ewma"], ["two", "stopped", "mad"],
@@ -119,11 +139,11 @@ def test_commands_speak_to_a_running_engine(tmp_path):
         watch.terminate()
         watch.communicate(timeout=10)
     finally:
-        program.stop()
+        engine.stop()
         prometheus.close()
     away = aiops("detectors", "list", url)
     assert away.returncode == 1
-    assert program.url in away.stderr
+    assert engine.url in away.stderr
     assert "Traceback" not in away.stderr
 
 
@@ -140,7 +160,7 @@ def recording(path, jump=900):
 def test_detect_judges_a_file(tmp_path):
     file = recording(tmp_path / "load.csv")
     scores, plot = tmp_path / "scores.parquet", tmp_path / "plot.png"
-    answer = aiops("detect", file, "--out", scores, "--plot", plot)
+    answer = program("detect", file, "--out", scores, "--plot", plot)
     assert answer.returncode == 0, answer.stderr
     assert '{host="a"}  saw 90' in answer.stdout
     assert "2000 samples, 1900 judged, of 2 series at 60 s" in answer.stdout
@@ -177,7 +197,7 @@ def test_detect_draws_a_page_and_takes_any_model(tmp_path):
     ],
 )
 def test_detect_says_what_it_cannot_do(tmp_path, more, words):
-    answer = aiops("detect", recording(tmp_path / "load.csv"), *more, cwd=tmp_path)
+    answer = aiops("detect", recording(tmp_path / "load.csv"), *more)
     assert answer.returncode == 1
     assert words in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -201,10 +221,10 @@ def test_backtest_asks_a_server(tmp_path):
         "name": "load", "source": "prom", "query": "load", "step": "1s", "history": "1m",
         "model": {"kind": "mad", "window": "1m", "warmup": 10},
     }  # fmt: skip
-    program = Program(tmp_path / "engine", {"sources": [source], "detectors": [detector]})
+    engine = Program(tmp_path / "engine", {"sources": [source], "detectors": [detector]})
     try:
         plot = tmp_path / "plot.html"
-        asked = ("backtest", "load", "--start=-20m", "--url", program.url)
+        asked = ("backtest", "load", "--start=-20m", "--url", engine.url)
         answer = aiops(*asked, "--plot", plot)
         assert answer.returncode == 0, answer.stderr
         assert '{host="a"}  saw 90' in answer.stdout
@@ -215,5 +235,5 @@ def test_backtest_asks_a_server(tmp_path):
         assert "no detector 'none'" in aiops(*asked[:1], "none", *asked[2:]).stderr
         assert "is not a time" in aiops(*asked[:2], "--start=soon", *asked[3:]).stderr
     finally:
-        program.stop()
+        engine.stop()
         prometheus.close()
