@@ -5,7 +5,9 @@
 reads `DIR/manifest.csv` and writes `OUT/<dataset>/<series_id>.parquet` with `ts` and `score`, from
 the engine's own shard, in the default configuration or that of `--model`. With `--scorer`, the
 folder of the scorer, it prints the figures with intervals and writes them to `OUT/figures.json`.
-Several `--model` go to `OUT/<n>-<kind>/…`, to be compared.
+Several `--model` go to `OUT/<n>-<kind>/…`, to be compared; `--each` takes every kind alone in its
+default configuration, detectors of river and scikit-learn's forest among them. Kinds that judge
+groups are given whole machines only.
 """
 
 import argparse
@@ -22,8 +24,12 @@ import polars as pl
 
 from benchmarks.accuracy.judge import Figure, judge
 from benchmarks.accuracy.replay import Entry, entries, replay
+from detectors.catalog import kinds
 
-DEFAULT = '{"kind": "auto"}'
+DEFAULT = {"kind": "auto"}
+NOT_FOR_SERIES = {"threshold", "log_rate", "log_novelty", "log_silence", "river"}
+"""Kinds that need to be told what to look for, or look at logs, or run what is named for them."""
+RIVERS = ("HalfSpaceTrees", "OneClassSVM", "GaussianScorer")
 
 
 def main() -> None:
@@ -34,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with manifest.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for scores")
     parser.add_argument("--model", action="append", help="JSON, or a file with it; may be repeated")
+    parser.add_argument("--each", action="store_true", help="every kind alone, and peers")
     parser.add_argument("--datasets", default="", help="names, with commas; all when left out")
     parser.add_argument("--scorer", type=Path, help="folder of the scorer, for figures")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
@@ -41,15 +48,21 @@ def main() -> None:
     if not (arguments.data / "manifest.csv").is_file():
         sys.exit(f"no labelled series: {arguments.data / 'manifest.csv'} is absent")
     chosen = entries(arguments.data, set(filter(None, arguments.datasets.split(","))))
-    models = [_model(text) for text in arguments.model or [DEFAULT]]
+    models = [_model(text) for text in arguments.model or []]
+    if arguments.each:
+        models += [{"kind": name} for name in kinds() if name not in NOT_FOR_SERIES]
+        models += [{"kind": "river", "detector": name} for name in RIVERS]
+    models = models or [DEFAULT]
     for number, model in enumerate(models):
         out = arguments.out if len(models) == 1 else arguments.out / f"{number}-{model['kind']}"
         started = time.perf_counter()
-        samples = _replay_all(chosen, model, out, arguments.jobs)
+        judges_groups = kinds()[model["kind"]].judges_groups
+        own = [entry for entry in chosen if entry.grouped or not judges_groups]
+        samples = _replay_all(own, model, out, arguments.jobs)
         took = time.perf_counter() - started
         print(f"{json.dumps(model)}: {samples} samples in {took:.0f} s", flush=True)
         if arguments.scorer is not None:
-            names = sorted({entry.dataset for entry in chosen})
+            names = sorted({entry.dataset for entry in own})
             figures = judge(arguments.scorer, arguments.data, out, names)
             (out / "figures.json").write_text(
                 json.dumps({"model": model, "figures": figures}, default=asdict, indent=1),
