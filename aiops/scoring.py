@@ -1,7 +1,7 @@
 """Runs a detector over rows, then applies the policy: direction, minimum deviation, missing."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -68,8 +68,7 @@ class Scoring:
     def __init__(self, model: Model, policy: Policy, step_ms: int) -> None:
         self.policy = policy
         self.detector = build_detector(model, step_ms)
-        parameters: dict[str, object] = asdict(self.detector.params)
-        self.model = {"kind": model.kind} | parameters
+        self.model = {"kind": model.kind} | self.detector.described()
         self._missed: Rows = np.zeros(0, np.int32)
         self._last: Floats = np.zeros(0)
         self._rises: Rows = np.zeros(0, np.int32)

@@ -10,7 +10,7 @@ that a policy can tell above from below.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,6 +73,10 @@ class Detector(ABC):
     def parts(self) -> tuple[str, ...]:
         """What the columns of its scores' parts are called."""
         return ()
+
+    def described(self) -> dict[str, object]:
+        """The parameters, as explanations have them."""
+        return asdict(self.params)
 
     @property
     def channels_max(self) -> int:

@@ -10,7 +10,16 @@ import detectors
 from detectors.base import Detector
 
 ENTRY_POINT_GROUP = "aiops.detectors"
-_NOT_KINDS = {"base", "catalog", "grouped", "kernels", "surprised", "ticks", "windowed"}
+_NOT_KINDS = {
+    "base",
+    "catalog",
+    "grouped",
+    "kernels",
+    "surprised",
+    "ticks",
+    "window_index",
+    "windowed",
+}
 
 
 @cache
