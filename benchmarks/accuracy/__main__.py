@@ -17,6 +17,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def _replay_all(chosen: list[Entry], model: dict[str, Any], out: Path, jobs: int
     ordered = sorted(
         chosen, key=lambda entry: -entry.file.stat().st_size * (1 + 20 * entry.grouped)
     )
-    with ProcessPoolExecutor(jobs) as pool:
+    # Not forked: the scorer's threads, polars' among them, do not survive that.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(_replay_one, entry, model, out) for entry in ordered]
         for finished in as_completed(waiting):
             samples += finished.result()
