@@ -20,6 +20,7 @@ PADDING = 0.15
 """A half never begins nearer than this to the edge of what is halved."""
 
 Masses = NDArray[np.uint16]
+Sides = NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,15 @@ class HalfSpaceTreesParams:
         check_surprise(self)
 
 
-def grow_trees(
-    trees: int, height: int, features: int, seed: int
-) -> tuple[NDArray[np.int32], Floats]:
-    """Feature and threshold of each inner node, (trees, 2 ** height - 1), as a heap.
+def grow_trees(trees: int, height: int, features: int, seed: int) -> tuple[Sides, Floats]:
+    """Feature and threshold of each inner node, (2 ** height - 1, trees), as heaps.
 
     Tan, Ting & Liu, Fast Anomaly Detection for Streaming Data, IJCAI 2011, with river's padding and
     its draws in its order: the same seed gives river's trees over features in [0, 1].
     """
     rng = random.Random(seed)  # noqa: S311  # Reproducible, and no secret.
-    on = np.zeros((trees, 2**height - 1), np.int32)
-    at = np.zeros((trees, 2**height - 1))
+    on = np.zeros((2**height - 1, trees), np.int8)
+    at = np.zeros((2**height - 1, trees))
 
     def halve(tree: int, node: int, depth: int, edges: list[tuple[float, float]]) -> None:
         if depth == height:
@@ -81,7 +80,7 @@ def grow_trees(
         low, high = edges[feature]
         margin = PADDING * (high - low)
         threshold = rng.uniform(low + margin, high - margin)
-        on[tree, node], at[tree, node] = feature, threshold
+        on[node, tree], at[node, tree] = feature, threshold
         for side, half in enumerate(((low, threshold), (threshold, high))):
             inner = [*edges[:feature], half, *edges[feature + 1 :]]
             halve(tree, 2 * node + 1 + side, depth + 1, inner)
@@ -94,31 +93,42 @@ def grow_trees(
 @kernel
 def sparsity(
     point: Floats,
-    on: NDArray[np.int32],
+    on: Sides,
     at: Floats,
-    height: int,
     window: int,
     latest: Masses,
     reference: Masses,
+    nodes: NDArray[np.int64],
+    followed: Floats,
 ) -> float:
     """1 - the share of samples near `point` in the window before; then count it in this one.
 
-    latest, reference: (trees, 2 ** (height + 1) - 1) counts of this window, and of the one before.
+    latest, reference: (2 ** (height + 1) - 1, trees) counts of this window, and of the one before.
+    nodes, followed: (trees,) scratch. It goes level by level, for no tree waits for another; the
+    sums are of whole numbers, and so the same in any order.
     """
-    total = 0.0
-    for tree in range(len(on)):
-        node, weight, followed = 0, 1.0, True
-        for depth in range(height + 1):
-            mass = float(reference[tree, node])
-            if followed:
-                total += mass * weight
-                followed = not (depth < height and mass < SIZE_LIMIT * window)
-            latest[tree, node] += 1
-            weight *= 2.0
-            if depth < height:
-                right = point[on[tree, node]] >= at[tree, node]
-                node = 2 * node + (2 if right else 1)
-    return 1.0 - total / (len(on) * window * (2.0 ** (height + 1) - 1.0))
+    trees, inner = len(nodes), len(on)
+    nodes[:] = 0
+    followed[:] = 1.0
+    total, weight, least = 0.0, 1.0, SIZE_LIMIT * window
+    first = 0
+    while first < inner:
+        here = 0.0
+        for tree in range(trees):
+            node = nodes[tree]
+            mass = np.float64(reference[node, tree])
+            here += mass * followed[tree]
+            followed[tree] = followed[tree] if mass >= least else 0.0
+            latest[node, tree] += 1
+            right = point[on[node, tree]] >= at[node, tree]
+            nodes[tree] = 2 * node + 1 + right
+        total += here * weight
+        weight *= 2.0
+        first = 2 * first + 1
+    for tree in range(trees):
+        total += np.float64(reference[nodes[tree], tree]) * weight * followed[tree]
+        latest[nodes[tree], tree] += 1
+    return 1.0 - total / (trees * window * (2.0 * weight - 1.0))
 
 
 @kernel
@@ -128,19 +138,20 @@ def _novelties(
     moments: Floats,
     points: Floats,
     seen: NDArray[np.int64],
-    latest: Masses,
-    reference: Masses,
-    on: NDArray[np.int32],
+    masses: Masses,
+    on: Sides,
     at: Floats,
-    height: int,
     window: int,
     out: Floats,
 ) -> None:
     """How many times emptier than if it held all each sample's place is; then learn it.
 
     moments: mean and variance, slow. points: the last samples, standardised and squashed to 0 … 1.
+    masses: of windows with an even number, and of those with an odd one.
     """
-    most = len(on) * window * (2.0 ** (height + 1) - 1.0)
+    trees = on.shape[1]
+    most = trees * window * (2.0 * (len(on) + 1) - 1.0)
+    nodes, followed = np.empty(trees, np.int64), np.empty(trees)
     for i in range(len(rows)):
         row = int(rows[i])
         x = float(values[i])
@@ -149,13 +160,14 @@ def _novelties(
         count = int(seen[row])
         point = borrow(points[row])
         place(x, count, borrow(moments[row]), point)
-        rare = sparsity(point, on, at, height, window, borrow(latest[row]), borrow(reference[row]))
+        odd = count // window % 2
+        latest, reference = borrow(masses[row, odd]), borrow(masses[row, 1 - odd])
+        rare = sparsity(point, on, at, window, latest, reference, nodes, followed)
         seen[row] = count + 1
         if count >= window:
             out[i] = 1.0 / (1.0 - rare + 1.0 / most)
         if (count + 1) % window == 0:
-            reference[row] = latest[row]
-            latest[row] = 0
+            reference[:] = 0
 
 
 class HalfSpaceTrees(Surprised):
@@ -176,13 +188,12 @@ class HalfSpaceTrees(Surprised):
 
     def model_fields(self) -> tuple[Field, ...]:
         params: Any = self.params
-        nodes = (params.trees, 2 ** (params.height + 1) - 1)
+        nodes = 2 ** (params.height + 1) - 1
         return (
             Field("moments", np.float64, (2,)),
             Field("points", np.float64, (params.lags,), 0.5),
             Field("seen", np.int64),
-            Field("latest", np.uint16, nodes),
-            Field("reference", np.uint16, nodes),
+            Field("masses", np.uint16, (2, nodes, params.trees)),
         )
 
     def novelty(self, batch: RowBatch) -> Floats:
@@ -194,11 +205,9 @@ class HalfSpaceTrees(Surprised):
             self.array("moments"),
             self.array("points"),
             self.array("seen"),
-            self.array("latest"),
-            self.array("reference"),
+            self.array("masses"),
             self._on,
             self._at,
-            params.height,
             params.window,
             out,
         )

@@ -19,12 +19,13 @@ def test_the_same_seed_gives_the_scores_of_river(trees, height, window):
     points = np.random.default_rng(1).random((800, 3)) ** 2
     theirs = Rivers(n_trees=trees, height=height, window_size=window, seed=7)
     on, at = grow_trees(trees, height, 3, 7)
-    latest = np.zeros((trees, 2 ** (height + 1) - 1), np.uint16)
+    latest = np.zeros((2 ** (height + 1) - 1, trees), np.uint16)
     reference = np.zeros_like(latest)
+    scratch = np.zeros(trees, np.int64), np.zeros(trees)
     for k, point in enumerate(points):
         named = dict(enumerate(point.tolist()))
         expected = theirs.score_one(named)
-        got = sparsity(point, on, at, height, window, latest, reference)
+        got = sparsity(point, on, at, window, latest, reference, *scratch)
         if k >= window:
             assert got == expected
         theirs.learn_one(named)
