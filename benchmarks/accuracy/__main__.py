@@ -21,10 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from benchmarks.accuracy.judge import Figure, judge
-from benchmarks.accuracy.replay import Entry, entries, replay
+from benchmarks.accuracy.replay import Entry, entries, write
 from detectors.catalog import kinds
 
 DEFAULT = {"kind": "auto"}
@@ -86,21 +84,13 @@ def _replay_all(chosen: list[Entry], model: dict[str, Any], out: Path, jobs: int
     )
     # Not forked: the scorer's threads, polars' among them, do not survive that.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(_replay_one, entry, model, out) for entry in ordered]
+        waiting = [pool.submit(write, entry, model, out) for entry in ordered]
         for finished in as_completed(waiting):
             samples += finished.result()
             done += 1
             if sys.stderr.isatty():
                 print(f"\r{done}/{len(chosen)} series", end="", file=sys.stderr, flush=True)
     return samples
-
-
-def _replay_one(entry: Entry, model: dict[str, Any], out: Path) -> int:
-    scores: pl.DataFrame = replay(entry, model)
-    path = out / entry.dataset / f"{entry.series_id}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scores.write_parquet(path)
-    return len(scores)
 
 
 def _show(figures: dict[str, dict[str, Any]]) -> None:

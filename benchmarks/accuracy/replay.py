@@ -68,6 +68,15 @@ def replay(entry: Entry, model: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame({"ts": frame["ts"], "score": pl.Series(score, dtype=pl.Float64)})
 
 
+def write(entry: Entry, model: dict[str, Any], out: Path) -> int:
+    """Its `OUT/<dataset>/<series_id>.parquet`; how many rows that has."""
+    scores = replay(entry, model)
+    path = out / entry.dataset / f"{entry.series_id}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scores.write_parquet(path)
+    return len(scores)
+
+
 def _judged(
     entry: Entry,
     columns: list[str],
