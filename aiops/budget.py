@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
 
+from aiops.intervals import of_count
 from models.columns import Floats, RowBatch, Rows, ScoreColumns, Times
 from models.detector import Budget
 from models.jit import kernel
@@ -40,7 +40,6 @@ LEAST_DAYS = 1.0
 """After less than this, and fewer peaks than FITTED, the kind's own edge stands."""
 SINK = 0.9
 """The edge falls by this factor where no peak comes near it."""
-INTERVAL = 0.95
 OPENED_MAX = 10_000
 
 Counts = NDArray[np.int64]
@@ -149,16 +148,13 @@ class BudgetKeeper:
         """Anomalies told in the budget's unit of time, with their interval.
 
         now_ms: the newest instant judged. since_ms: when telling began.
-        Exact for a Poisson process: Garwood, Biometrika 28 (1936).
         """
         begin_ms = max(since_ms, now_ms - MEMORY_MS[1])
         units = (now_ms - begin_ms) / self.budget.unit_ms
         count = sum(at > begin_ms for at in self._opened)
         if units <= 0.0:
             return 0.0, None
-        tail = (1.0 - INTERVAL) / 2.0
-        low = float(gammaincinv(count, tail)) if count else 0.0
-        high = float(gammaincinv(count + 1, 1.0 - tail))
+        low, high = of_count(count)
         return count / units, Interval(low=low / units, high=high / units)
 
     def state(self) -> dict[str, NDArray[Any]]:

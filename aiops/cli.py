@@ -92,10 +92,30 @@ def _add_judging(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_judging_options(detect)
     detect.set_defaults(command=_detect)
 
+    tune = commands.add_parser("tune", help="compare models on your own history, without labels")
+    tune.add_argument("what", help="a CSV or Parquet file, or a detector of --config.file")
+    tune.add_argument("--config.file", dest="config", type=Path, metavar="FILE")
+    tune.add_argument(
+        "--start", default="14d", help="of a detector's history; default %(default)s ago"
+    )
+    tune.add_argument(
+        "--end", default="0s", help="RFC 3339, Unix seconds, or like 7d ago; default now"
+    )
+    tune.add_argument("--step", help="of a file: distance of two samples; found when left out")
+    tune.add_argument("--group-by", dest="group_by", metavar="LABELS", help="of a file")
+    tune.add_argument("--budget", help="like 3/week: every model is to tell so much")
+    tune.add_argument(
+        "--model", action="append", default=[], help="a kind or JSON; may be repeated"
+    )
+    tune.add_argument("--injections", type=int, default=200, help="default %(default)s")
+    tune.add_argument("--seed", type=int, default=1, help="of what is put in, default %(default)s")
+    tune.add_argument("--json", action="store_true", help="one JSON object a line")
+    tune.set_defaults(command=_tune)
+
     backtest = commands.add_parser("backtest", help="what a detector would have told in the past")
     backtest.add_argument("name", help="a detector of the server")
-    backtest.add_argument("--start", required=True, help="RFC 3339, Unix seconds, or like -7d")
-    backtest.add_argument("--end", default="-0s", help="the same; default now")
+    backtest.add_argument("--start", required=True, help="RFC 3339, Unix seconds, or like 7d ago")
+    backtest.add_argument("--end", default="0s", help="the same; default now")
     _add_judging_options(backtest)
     _add_client_options(backtest)
     backtest.set_defaults(command=_backtest)
@@ -188,6 +208,16 @@ def _backtest(arguments: argparse.Namespace) -> int:
 
     try:
         return _with_client(arguments, lambda client: backtest(client, arguments))
+    except (AiopsError, OSError) as error:
+        return _fail(error)
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from aiops.judging import tune
+    from models.errors import AiopsError
+
+    try:
+        return tune(arguments)
     except (AiopsError, OSError) as error:
         return _fail(error)
 

@@ -1,13 +1,14 @@
 """Reads a stretch of the past into a stream, window by window, as the collector does when live."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from aiops.clock import Clock
 from aiops.shard import Judged, Stream
 from ingest.base import Source
 from models.columns import Batch
+from models.detector import Detector
 from models.errors import SourceUnavailable
 
 WINDOW_SAMPLES = 200_000
@@ -32,6 +33,38 @@ class WindowSize:
         self.points = max(1, min(WINDOW_SAMPLES // each, self._points_max))
 
 
+async def read_windows(
+    source: Source, document: Detector, clock: Clock, after_ms: int, end_ms: int
+) -> AsyncIterator[Batch]:
+    """What the source answers for all instants after `after_ms`, up to `end_ms`, oldest first.
+
+    Raises SourceError when it refuses, or is away for longer than a few tries.
+    """
+    step_ms = document.step
+    size = WindowSize(source.points_max)
+    at_ms = after_ms // step_ms * step_ms + step_ms
+    last_ms = end_ms // step_ms * step_ms
+    while at_ms <= last_ms:
+        until_ms = min(last_ms, at_ms + (size.points - 1) * step_ms)
+        batch = await _ask(source, document, clock, at_ms, until_ms)
+        size.learn(batch, step_ms)
+        at_ms = batch.end_ms + step_ms
+        yield batch
+
+
+async def _ask(
+    source: Source, document: Detector, clock: Clock, start_ms: int, end_ms: int
+) -> Batch:
+    pause = PAUSE_FIRST_SECONDS
+    for _ in range(TRIES - 1):
+        try:
+            return await source.read(document.query, start_ms, end_ms, document.step)
+        except SourceUnavailable:
+            await clock.sleep(pause)
+            pause *= 2
+    return await source.read(document.query, start_ms, end_ms, document.step)
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What is needed to read a detector's past into a stream of its own."""
@@ -47,28 +80,8 @@ class Past:
 
         Raises SourceError when the source refuses, or is away for longer than a few tries.
         """
-        document = self.stream.document
-        step_ms = document.step
-        size = WindowSize(self.source.points_max)
         known_ms = self.stream.position_ms
-        at_ms = (start_ms if known_ms is None else known_ms) // step_ms * step_ms + step_ms
-        last_ms = end_ms // step_ms * step_ms
-        while at_ms <= last_ms:
-            until_ms = min(last_ms, at_ms + (size.points - 1) * step_ms)
-            batch = await self._ask(at_ms, until_ms)
-            now_ms = self.clock.now_ms()
-            judged = await asyncio.to_thread(self.stream.step, batch, now_ms)
-            size.learn(batch, step_ms)
-            at_ms = batch.end_ms + step_ms
-            await tell(judged)
-
-    async def _ask(self, start_ms: int, end_ms: int) -> Batch:
+        after_ms = start_ms if known_ms is None else known_ms
         document = self.stream.document
-        pause = PAUSE_FIRST_SECONDS
-        for _ in range(TRIES - 1):
-            try:
-                return await self.source.read(document.query, start_ms, end_ms, document.step)
-            except SourceUnavailable:
-                await self.clock.sleep(pause)
-                pause *= 2
-        return await self.source.read(document.query, start_ms, end_ms, document.step)
+        async for batch in read_windows(self.source, document, self.clock, after_ms, end_ms):
+            await tell(await asyncio.to_thread(self.stream.step, batch, self.clock.now_ms()))

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 
 from aiops.clock import SystemClock
-from aiops.history import Past
+from aiops.history import Past, read_windows
 from aiops.plot import Drawn
 from aiops.shard import Judged, Stream
+from ingest.base import Source
 from ingest.replay import EVERYTHING, Replay, Table, read_table
 from models.anomaly import Anomaly
-from models.columns import Floats, Times
+from models.columns import Floats, LineBatch, Rows, SampleBatch, Times
 from models.detector import STEP_MIN_MS, Detector
 from models.errors import InvalidInput
 from models.labels import Labels
@@ -70,14 +71,7 @@ async def judge_file(path: Path, asked: dict[str, Any], progress: Progress) -> F
     asked: keys of a detector's document; `step` is found in the file when it is left out.
     Raises InvalidInput for a file or a document that cannot be used.
     """
-    table = read_table(path)
-    if not len(table.values):
-        raise InvalidInput(f"{str(path)!r} holds no sample")
-    document = parse(
-        Detector,
-        {"name": "file", "source": "file", "query": EVERYTHING, "step": f"{_step_of(table)}ms"}
-        | asked,
-    )
+    table, document = _described(path, asked)
     limits = Limits(series_idle=LONG_MS, series_stale=LONG_MS)
     stream = Stream(document, limits, born_ms=0, live_after_ms=-LONG_MS)
     clock = SystemClock()
@@ -93,10 +87,7 @@ async def judge_file(path: Path, asked: dict[str, Any], progress: Progress) -> F
         told.update({anomaly.id: anomaly for anomaly in judged.anomalies})
         progress(seen, len(table.values))
 
-    first_ms, last_ms = int(table.timestamps_ms[0]), int(table.timestamps_ms[-1])
-    await Past(stream, source, clock).read(
-        first_ms - document.step, last_ms + document.step - 1, tell
-    )
+    await Past(stream, source, clock).read(*_reach(table, document), tell)
     parts = [
         np.stack([j.rows.values, j.scores.score, j.scores.expected, j.scores.lower, j.scores.upper])
         for j in kept
@@ -109,6 +100,68 @@ async def judge_file(path: Path, asked: dict[str, Any], progress: Progress) -> F
         np.concatenate(parts, axis=1),
         sorted(told.values(), key=lambda anomaly: (anomaly.started_at, anomaly.id)),
     )
+
+
+async def whole_file(
+    path: Path, asked: dict[str, Any], progress: Progress
+) -> tuple[Detector, SampleBatch]:
+    """A file's samples as one batch, and the document that `judge_file` would judge them by."""
+    table, document = _described(path, asked)
+    source = Replay(ReplaySource(type="replay", name="file", path=str(path)), SystemClock().now_ms)
+    start_ms, end_ms = _reach(table, document)
+    return document, await whole_past(source, document, start_ms, end_ms, progress)
+
+
+async def whole_past(
+    source: Source, document: Detector, start_ms: int, end_ms: int, progress: Progress
+) -> SampleBatch:
+    """What a source answers for a stretch of the past as one batch.
+
+    Raises SourceError, and InvalidInput for log lines or an empty answer.
+    """
+    parts: list[SampleBatch] = []
+    index: dict[Labels, int] = {}
+    rows: list[Rows] = []
+    async for batch in read_windows(source, document, SystemClock(), start_ms, end_ms):
+        if isinstance(batch, LineBatch):
+            raise InvalidInput(
+                f"{document.query!r} answers with log lines; tune on a query that answers with "
+                "numbers, like count_over_time"
+            )
+        parts.append(batch)
+        number = np.array([index.setdefault(own, len(index)) for own in batch.labels], np.int32)
+        rows.append(number[batch.series] if len(batch) else batch.series)
+        progress(batch.end_ms - start_ms, end_ms - start_ms)
+    if not index:
+        raise InvalidInput(f"{document.query!r} has no sample in that time")
+    times = np.concatenate([part.timestamps_ms for part in parts])
+    series = np.concatenate(rows)
+    order = np.lexsort((series, times))
+    return SampleBatch(
+        labels=tuple(index),
+        series=series[order],
+        timestamps_ms=times[order],
+        values=np.concatenate([part.values for part in parts])[order],
+        start_ms=parts[0].start_ms,
+        end_ms=parts[-1].end_ms,
+        step_ms=document.step,
+        received_ms=parts[-1].received_ms,
+    )
+
+
+def _described(path: Path, asked: dict[str, Any]) -> tuple[Table, Detector]:
+    """A file's samples, and the document they are judged by."""
+    table = read_table(path)
+    if not len(table.values):
+        raise InvalidInput(f"{str(path)!r} holds no sample")
+    own = {"name": "file", "source": "file", "query": EVERYTHING, "step": f"{_step_of(table)}ms"}
+    return table, parse(Detector, own | asked)
+
+
+def _reach(table: Table, document: Detector) -> tuple[int, int]:
+    """From before a file's first instant to after its last one."""
+    first_ms, last_ms = int(table.timestamps_ms[0]), int(table.timestamps_ms[-1])
+    return first_ms - document.step, last_ms + document.step - 1
 
 
 def _step_of(table: Table) -> int:

@@ -224,7 +224,7 @@ def test_backtest_asks_a_server(tmp_path):
     engine = Program(tmp_path / "engine", {"sources": [source], "detectors": [detector]})
     try:
         plot = tmp_path / "plot.html"
-        asked = ("backtest", "load", "--start=-20m", "--url", engine.url)
+        asked = ("backtest", "load", "--start=20m", "--url", engine.url)
         answer = aiops(*asked, "--plot", plot)
         assert answer.returncode == 0, answer.stderr
         assert '{host="a"}  saw 90' in answer.stdout
@@ -237,3 +237,75 @@ def test_backtest_asks_a_server(tmp_path):
     finally:
         engine.stop()
         prometheus.close()
+
+
+def long_recording(path):
+    rows = [
+        f"{1_795_200_000 + 60 * k},{host},{50 + (k * 7919 + ord(host)) % 13}"
+        for k in range(4_000)
+        for host in "ab"
+    ]
+    path.write_text("timestamp,host,value\n" + "\n".join(rows))
+    return path
+
+
+def test_tune_compares_models_on_a_file(tmp_path):
+    file = long_recording(tmp_path / "load.csv")
+    few = ("--injections", 12, "--model", "mad", "--model", '{"kind": "threshold", "upper": 1e9}')
+    answer = aiops("tune", file, *few)
+    assert answer.returncode == 0, answer.stderr
+    assert "8000 samples of 2 series" in answer.stdout
+    assert "threshold upper=1000000000.0" in answer.stdout
+    told = [json.loads(line) for line in aiops("tune", file, *few, "--json").stdout.splitlines()]
+    assert [entry["model"]["kind"] for entry in told] == ["mad", "threshold"]
+    assert told[0]["recall"]["value"] > told[1]["recall"]["value"] == 0
+    assert set(told[0]["by_shape"]) == {"spike", "shift", "ramp", "noise", "flat"}
+
+
+def test_tune_reads_what_a_detector_of_a_settings_file_would_read(tmp_path):
+    prometheus = FakePrometheus()
+    prometheus.series = {(("host", "a"),): lambda t: 10 + t * 7919 % 13}
+    source = {"type": "prometheus", "name": "prom", "url": prometheus.url}
+    pushed = {"type": "remote_write", "name": "pushed"}
+    detectors = [
+        {"name": "load", "source": "prom", "query": "load", "step": "1s"},
+        {"name": "pushed", "source": "pushed", "query": "up", "step": "1s"},
+    ]
+    file = tmp_path / "aiops.yaml"
+    file.write_text(json.dumps({"sources": [source, pushed], "detectors": detectors}))
+    asked = ("--config.file", file, "--start", "3h", "--model", "mad", "--json")
+    try:
+        (told,) = map(json.loads, aiops("tune", "load", *asked).stdout.splitlines())
+        assert told["model"] == {"kind": "mad"}
+        assert told["recall"]["value"] > 0.2
+        assert "known: load, pushed" in aiops("tune", "none", *asked).stderr
+        soon = aiops("tune", "load", *asked[:2], "--start", "soon")
+        assert "or like 7d, for seven days ago" in soon.stderr
+        late = aiops("tune", "load", *asked[:2], "--start", "1h", "--end", "2h")
+        assert "--end must be after --start" in late.stderr
+        assert "keeps nothing of what is pushed" in aiops("tune", "pushed", *asked).stderr
+    finally:
+        prometheus.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--injections", 0), "must be at least 1"),
+        (("--budget", "often"), "is not a budget"),
+        (("--model", "group_pca"), "judges groups; say which labels name one"),
+        (("--config.file", "none.yaml"), "cannot be read"),
+    ],
+)
+def test_tune_says_what_it_cannot_do(tmp_path, more, words):
+    answer = aiops("tune", long_recording(tmp_path / "load.csv"), *more)
+    assert answer.returncode == 1
+    assert words in answer.stderr
+
+
+def test_check_config_tells_a_model_that_needs_groups(tmp_path):
+    file = tmp_path / "aiops.yaml"
+    file.write_text(
+        "detectors:\n  - {name: a, source: prom, query: up, model: {kind: group_pca}}\n"
+    )
+    assert "/detectors/0: model 'group_pca' judges groups" in aiops("check", "config", file).stderr
