@@ -21,7 +21,6 @@ from aiops.standing import standing
 from aiops.store.records import Registered, Store
 from aiops.tasks import Supervisor
 from aiops.versions import Versions
-from detectors.log_novelty import LogNovelty
 from ingest.log_series import LogSeries
 from models.anomaly import Close
 from models.detector import Detector, Model, Status
@@ -272,13 +271,13 @@ class Registry:
             known = ", ".join(self._sources.names()) or "none"
             detail = f"unknown source {document.source!r}; known: {known}"
             raise InvalidInput(detail, (FieldFault("/source", detail),))
-        build_detector(document.model, document.step)
+        detector = build_detector(document)
         source = self._sources.get(document.source)
         if source.reads_lines(document.query):
             LogSeries(document.query, document.logs, "counts")
-        elif document.model.kind == LogNovelty.kind:
+        elif detector.reads_lines:
             detail = (
-                f"kind {LogNovelty.kind!r} reads log lines; {document.query!r} on source "
+                f"kind {detector.kind!r} reads log lines; {document.query!r} on source "
                 f"{document.source!r} gives samples"
             )
             raise InvalidInput(detail, (FieldFault("/query", detail),))

@@ -14,7 +14,7 @@ from detectors.catalog import kinds
 from detectors.kernels.gaps import count_missing
 from detectors.kernels.resets import absorb
 from models.columns import Floats, RowBatch, Rows, ScoreColumns
-from models.detector import Model, Policy
+from models.detector import Detector as Document
 from models.durations import format_duration
 from models.errors import FieldFault, InvalidInput
 
@@ -34,11 +34,13 @@ def adapter(kind: type[Detector]) -> TypeAdapter[Any]:
         return _adapters[kind]
 
 
-def build_detector(model: Model, step_ms: int) -> Detector:
-    """The detector that `model` describes.
+def build_detector(document: Document) -> Detector:
+    """The detector that a document's model describes.
 
-    Raises InvalidInput that names the wrong parameter: unknown kind, unknown or impossible value.
+    Raises InvalidInput that names what is wrong: unknown kind, unknown or impossible value, no
+    labels that name a group where the kind judges groups.
     """
+    model, step_ms = document.model, document.step
     kind = kinds().get(model.kind)
     if kind is None:
         known = ", ".join(kinds())
@@ -46,6 +48,9 @@ def build_detector(model: Model, step_ms: int) -> Detector:
             f"unknown kind {model.kind!r}",
             (FieldFault("/model/kind", f"unknown kind {model.kind!r}; known: {known}"),),
         )
+    if kind.judges_groups and document.group_by is None:
+        detail = f"model {model.kind!r} judges groups; say which labels name one"
+        raise InvalidInput(detail, (FieldFault("/group_by", detail),))
     try:
         params = adapter(kind).validate_python(model.parameters)
         return kind(params, step_ms)
@@ -63,12 +68,12 @@ def build_detector(model: Model, step_ms: int) -> Detector:
 
 
 class Scoring:
-    """One detector with its policy over the rows of one table."""
+    """One detector with its policy over the rows of one table. Raises as `build_detector`."""
 
-    def __init__(self, model: Model, policy: Policy, step_ms: int) -> None:
-        self.policy = policy
-        self.detector = build_detector(model, step_ms)
-        self.model = {"kind": model.kind} | self.detector.described()
+    def __init__(self, document: Document) -> None:
+        self.policy = document.policy
+        self.detector = build_detector(document)
+        self.model = {"kind": document.model.kind} | self.detector.described()
         self._missed: Rows = np.zeros(0, np.int32)
         self._last: Floats = np.zeros(0)
         self._rises: Rows = np.zeros(0, np.int32)

@@ -16,7 +16,7 @@ from aiops import __version__
 from aiops.app import Engine
 from aiops.clock import SystemClock
 from aiops.kinds import describe_kind, describe_kinds
-from aiops.shard import Stream
+from aiops.scoring import build_detector
 from api.app import create_app
 from api.ports import Ports
 from models.errors import InvalidInput, SettingsInvalid
@@ -52,7 +52,7 @@ def check_settings(settings: Settings) -> None:
     """Raise SettingsInvalid when a detector in the file cannot be built."""
     for place, document in enumerate(settings.detectors):
         try:
-            Stream(document, settings.limits, born_ms=0, live_after_ms=0)
+            build_detector(document)
         except InvalidInput as error:
             raise SettingsInvalid(f"/detectors/{place}: {error.detail}", error.faults) from error
 

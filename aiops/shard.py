@@ -20,12 +20,11 @@ from aiops.groups import Groups, ScoredGroups, WholeGroups
 from aiops.scoring import Scoring
 from aiops.series import SeriesTable
 from aiops.transform import Transform
-from detectors.log_novelty import LogNovelty
 from ingest.log_series import TEMPLATE, LogSeries
 from models.anomaly import Anomaly, Close
 from models.columns import Batch, LineBatch, RowBatch, Rows, SampleBatch, ScoreColumns
 from models.detector import Detector, parse_budget
-from models.errors import FieldFault, InvalidInput, SnapshotDamaged
+from models.errors import SnapshotDamaged
 from models.labels import Labels
 from models.settings import Limits
 
@@ -83,7 +82,7 @@ class Stream:
         self.warming = 0
         self.series_count = 0
         """As of the last whole step, like `warming`: a status may be asked for within one."""
-        self.scoring = Scoring(document.model, document.policy, document.step)
+        self.scoring = Scoring(document)
         self.series = SeriesTable(
             missing="zero" if self._absent_is_zero else missing,
             series_max=limits.series_per_detector,
@@ -101,11 +100,8 @@ class Stream:
         self.decider = Decider(document, self.scoring.model, parts, stale_ms)
 
     def _make_groups(self, limits: Limits, stale_ms: int) -> Groups | None:
-        document, together = self.document, self.scoring.detector.judges_groups
+        document = self.document
         if document.group_by is None:
-            if together:
-                detail = f"model {document.model.kind!r} judges groups; say which labels name one"
-                raise InvalidInput(detail, (FieldFault("/group_by", detail),))
             return None
         table = SeriesTable(
             missing="ignore",
@@ -113,7 +109,7 @@ class Stream:
             stale_ms=stale_ms,
             idle_ms=limits.series_idle,
         )
-        if together:
+        if self.scoring.detector.judges_groups:
             return WholeGroups(document.group_by, table, self.scoring, limits.series_idle)
         return ScoredGroups(document.group_by, table, self.scoring, document.group_channels)
 
@@ -236,7 +232,7 @@ class Stream:
 
     def _make_lines(self) -> LogSeries:
         document = self.document
-        novelty = document.model.kind == LogNovelty.kind
+        novelty = self.scoring.detector.reads_lines
         return LogSeries(document.query, document.logs, "novelty" if novelty else "counts")
 
     def _counted(self, batch: LineBatch) -> SampleBatch:

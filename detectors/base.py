@@ -56,6 +56,8 @@ class Detector(ABC):
     """Whether a counter that starts again is shown to it as going on."""
     judges_groups: ClassVar[bool] = False
     """Whether a row is a group, and its sample all the group's channels."""
+    reads_lines: ClassVar[bool] = False
+    """Whether it judges whether a kind of log line is new, and so needs the lines."""
     compiled: ClassVar[bool] = True
     """Whether it has kernels that are best loaded before the first sample comes."""
     Params: ClassVar[type[Any]]

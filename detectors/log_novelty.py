@@ -49,6 +49,7 @@ class LogNovelty(Detector):
     """
 
     kind: ClassVar[str] = "log_novelty"
+    reads_lines: ClassVar[bool] = True
     mends_resets: ClassVar[bool] = False
     Params = LogNoveltyParams
 

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from detectors.base import Detector, Field
 from detectors.kernels.order import sizes
+from detectors.kernels.sums import judge_moments
+from detectors.ticks import in_ticks
+from models.columns import RowBatch, ScoreColumns
 from models.durations import format_duration, parse_duration
 
 WINDOW_SAMPLES_MAX = 20_000
@@ -70,6 +73,40 @@ class Ordered(Windowed):
     def leaves(self, name: str) -> NDArray[Any] | None:
         """The array of the leaves by that name; None when the window fits into one."""
         return self.array(name) if sizes(self.window)[1] else None
+
+
+class WindowedMoments(Windowed):
+    """A windowed kind whose band comes of mean and variance; see `kernels/sums.py`."""
+
+    @abstractmethod
+    def band(self) -> tuple[float, float, float]:
+        """`threshold`, `tail` and `z` of `judge_moments`."""
+
+    def fields(self) -> tuple[Field, ...]:
+        """The window and its sums."""
+        sums = ("center", "total", "squares")
+        return (*super().fields(), *(Field(name, np.float64) for name in sums))
+
+    def step(self, batch: RowBatch) -> ScoreColumns:
+        ticks = in_ticks(batch)
+        out = np.empty((4, len(batch)))
+        judge_moments(
+            ticks.edges,
+            ticks.rows,
+            ticks.timestamps_ms,
+            ticks.values,
+            self.array("ring"),
+            self.array("newest"),
+            self.array("count"),
+            self.array("center"),
+            self.array("total"),
+            self.array("squares"),
+            self.step_ms,
+            *self.band(),
+            self.warmup,
+            out,
+        )
+        return ticks.columns(out)
 
 
 def check_window(window: str, warmup: int) -> None:
