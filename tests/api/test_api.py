@@ -128,6 +128,7 @@ def test_start_and_stop_are_idempotent_and_keep_what_was_learned(http):
         ({"qurey": "x"}, 422, "invalid_input", "/qurey", "did you mean 'query'"),
         ({"model": {"kind": "mda"}}, 422, "invalid_input", "/model/kind", "known: "),
         ({"model": {"kind": "mad", "window": "9d"}}, 422, "invalid_input", "/model", "between 1 and 20000"),
+        ({"model": {"kind": "group_pca"}}, 422, "invalid_input", "/group_by", "say which labels name one"),
         ({"source": "pron"}, 422, "invalid_input", "/source", "known: gone, prom"),
         ({"step": "soon"}, 422, "invalid_input", "/step", "write it like 15s"),
         ({"name": "Not OK"}, 422, "invalid_input", "/name", "pattern"),
