@@ -12,6 +12,7 @@ import httpx
 from ingest.breaker import Breaker
 from ingest.credentials import Credentials, tls_context, tls_files
 from models.errors import QueryTooLarge, SourceUnavailable
+from models.settings import is_loopback
 from models.source import Connection
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
@@ -124,6 +125,7 @@ class HttpClient:
                 async with asyncio.timeout(self._settings.timeout / 1000):
                     client = await self._connected()
                     own = dict(headers or {}) | await self._credentials.headers(client)
+                    own |= self._encoding(url)
                     request = client.build_request(
                         method, url, params=params, data=form, content=body, headers=own
                     )
@@ -148,6 +150,16 @@ class HttpClient:
             attempt += 1
             self.counters.retries += 1
             await self._sleep(pause)
+
+    def _encoding(self, url: str) -> dict[str, str]:
+        """On this machine answers come as they are: Prometheus compresses longer than it answers.
+
+        What the source's own `headers` say about it is left alone.
+        """
+        said = {name.lower() for name in self._settings.headers}
+        if "accept-encoding" in said or not is_loopback(httpx.URL(url).host):
+            return {}
+        return {"Accept-Encoding": "identity"}
 
     async def _connected(self) -> httpx.AsyncClient:
         """The client, made anew when its certificates changed."""

@@ -4,7 +4,8 @@ STALE is the NaN with which Prometheus ends a series (bits 0x7ff0000000000002); 
 a sample without a judgement. Timestamps are milliseconds since the Unix epoch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,10 @@ class RowBatch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def take(self, order: NDArray[np.intp]) -> "RowBatch":
+        """These samples in another order, which must keep that of each row."""
+        return _take(self, order)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreColumns:
@@ -131,3 +136,15 @@ class ScoreColumns:
     spoke: NDArray[np.int8] | None = None
     channels: Rows | None = None
     edge: Floats | None = None
+
+    def take(self, order: NDArray[np.intp]) -> "ScoreColumns":
+        """These answers in another order."""
+        return _take(self, order)
+
+
+Columns = TypeVar("Columns", RowBatch, ScoreColumns)
+
+
+def _take(columns: Columns, order: NDArray[np.intp]) -> Columns:
+    parts: dict[str, Any] = {field.name: getattr(columns, field.name) for field in fields(columns)}
+    return replace(columns, **{k: own[order] for k, own in parts.items() if own is not None})

@@ -281,3 +281,17 @@ def test_both_sides_show_certificates_and_a_new_one_is_picked_up(upstream, tmp_p
         await http.close()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("host", "said", "expected"),
+    [
+        ("127.0.0.1", {}, {"Accept-Encoding": "identity"}),
+        ("localhost", {}, {"Accept-Encoding": "identity"}),
+        ("prometheus.example", {}, {}),
+        ("127.0.0.1", {"accept-encoding": "gzip"}, {}),
+    ],
+)
+def test_on_this_machine_answers_are_not_compressed(host, said, expected):
+    made = HttpClient(Connection(headers=said), retries=0, now_ms=lambda: 0, rng=random.Random(1))
+    assert made._encoding(f"http://{host}:9090/api/v1/query") == expected
