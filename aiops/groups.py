@@ -311,6 +311,10 @@ class WholeGroups(Groups):
         )
         return replace(located, values=there, channels=channels)
 
+    def forget(self, rows: Rows) -> None:
+        super().forget(rows)
+        self._channel_of[np.isin(self._channel_of, rows)] = -1
+
     def release(self, left: Rows) -> None:
         self._owner[left] = self._last_ms[left] = 0
         self._channel_of[left] = -1
