@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUESTIONS = ("mad", "ewma", "wire", "road", "intake", "log_templates", "footprint")
+QUESTIONS = (
+    *("mad", "ewma", "novelty", "history", "wire", "road", "intake"),
+    *("log_templates", "footprint"),
+)
 README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- benchmarks: written by `make bench` -->"
 END = "<!-- end of benchmarks -->"

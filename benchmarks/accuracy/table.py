@@ -40,8 +40,8 @@ def main() -> None:
         sets = sorted({name for one in told for name in one["figures"]})
         lines += [
             "",
-            "Each kind alone in its default configuration, and detectors of river: VUS-PR / event F1, "
-            "and NAB's standard score.",
+            "Each kind alone in its default configuration, and detectors of river: VUS-PR / event "
+            "F1, and NAB's standard score.",
             "",
             "| model | " + " | ".join(sets) + " | NAB standard |",
             "|---|" + "---|" * (len(sets) + 1),
