@@ -38,8 +38,9 @@ class Detection:
     async def detect(self, name: str, asked: Detect) -> Detected:
         """Judge given series, or the source's answer in a window.
 
-        What is newer than all that the detector knows is judged by it. A window that begins before
-        is judged as a backtest does it: after learning the detector's history before the window.
+        What is newer than all that the detector knows is judged by it. A window that begins before,
+        or by another model, is judged as a backtest does it: after learning the detector's history
+        before the window.
         """
         past = await self._registry.copy(name)
         known_ms = past.stream.position_ms
@@ -55,8 +56,8 @@ class Detection:
         assert asked.start is not None
         assert asked.end is not None
         begin_ms = asked.start
-        if known_ms is not None and asked.start < known_ms:
-            past = self._registry.scratch(name, asked.start)
+        if asked.model is not None or (known_ms is not None and asked.start < known_ms):
+            past = self._registry.scratch(name, asked.start, asked.model)
             begin_ms = asked.start - past.stream.document.history
             known_ms = None
         return Detected(

@@ -75,9 +75,8 @@ def backtest(client: Client, arguments: argparse.Namespace) -> None:
     result = job.result or {}
     anomalies = [Anomaly.model_validate(entry) for entry in result["anomalies"]]
     if arguments.plot is not None:
-        if asked.model is not None:
-            raise InvalidInput("a plot shows the detector's own model; leave out --plot or --model")
-        answer = client.detect(arguments.name, parse(Detect, {"start": start_ms, "end": end_ms}))
+        window = {"start": start_ms, "end": end_ms, "model": model}
+        answer = client.detect(arguments.name, parse(Detect, window))
         draw(arguments.plot, arguments.name, _drawn(answer.series, anomalies))
     changed = result["changed"]
     _tell(

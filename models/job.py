@@ -93,12 +93,16 @@ class Detect(Record):
     series: list[GivenSeries] | None = Field(default=None, max_length=10_000)
     start: Timestamp | None = None
     end: Timestamp | None = None
+    model: Model | None = None
+    """Another model in place of the detector's own; for a window only."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         window = self.start is not None and self.end is not None
         if window == (self.series is not None) or (self.start is None) != (self.end is None):
             raise ValueError("give either series, or start and end")
+        if self.model is not None and not window:
+            raise ValueError("another model has learned nothing: give start and end")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise ValueError("end must be after start")
         return self

@@ -231,7 +231,8 @@ def test_backtest_asks_a_server(tmp_path):
         assert "anomalies" in answer.stdout
         assert "data:image/png" in plot.read_text()
         deaf = json.dumps({"kind": "threshold", "upper": 100})
-        assert ": 0 anomalies" in aiops(*asked, "--model", deaf).stdout
+        assert ": 0 anomalies" in aiops(*asked, "--model", deaf, "--plot", plot).stdout
+        assert "<tr><td>" not in plot.read_text()
         assert "no detector 'none'" in aiops(*asked[:1], "none", *asked[2:]).stderr
         assert "is not a time" in aiops(*asked[:2], "--start=soon", *asked[3:]).stderr
     finally:
