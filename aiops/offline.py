@@ -24,6 +24,8 @@ from models.source import ReplaySource
 from models.validation import parse
 
 LONG_MS = 10**13
+SAMPLES_MAX = 20_000_000
+"""Samples that are held at once, at some 50 bytes each."""
 
 Progress = Callable[[int, int], None]
 """Called with the samples judged so far, and how many there are."""
@@ -117,8 +119,10 @@ async def whole_past(
 ) -> SampleBatch:
     """What a source answers for a stretch of the past as one batch.
 
-    Raises SourceError, and InvalidInput for log lines or an empty answer.
+    Raises SourceError, and InvalidInput for log lines, an empty answer, or one of more than
+    SAMPLES_MAX samples.
     """
+    size = 0
     parts: list[SampleBatch] = []
     index: dict[Labels, int] = {}
     rows: list[Rows] = []
@@ -127,6 +131,12 @@ async def whole_past(
             raise InvalidInput(
                 f"{document.query!r} answers with log lines; tune on a query that answers with "
                 "numbers, like count_over_time"
+            )
+        size += len(batch)
+        if size > SAMPLES_MAX:
+            raise InvalidInput(
+                f"{document.query!r} has more than {SAMPLES_MAX} samples in that time; ask for less "
+                "time, fewer series or a longer step"
             )
         parts.append(batch)
         number = np.array([index.setdefault(own, len(index)) for own in batch.labels], np.int32)

@@ -304,6 +304,13 @@ def test_tune_says_what_it_cannot_do(tmp_path, more, words):
     assert words in answer.stderr
 
 
+def test_tune_holds_so_much_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("aiops.offline.SAMPLES_MAX", 7_000)
+    answer = aiops("tune", long_recording(tmp_path / "load.csv"))
+    assert answer.returncode == 1
+    assert "has more than 7000 samples in that time; ask for less time" in answer.stderr
+
+
 def test_check_config_tells_a_model_that_needs_groups(tmp_path):
     file = tmp_path / "aiops.yaml"
     file.write_text(
