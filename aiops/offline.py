@@ -135,8 +135,8 @@ async def whole_past(
         size += len(batch)
         if size > SAMPLES_MAX:
             raise InvalidInput(
-                f"{document.query!r} has more than {SAMPLES_MAX} samples in that time; ask for less "
-                "time, fewer series or a longer step"
+                f"{document.query!r} has more than {SAMPLES_MAX} samples in that time; ask for "
+                "less time, fewer series or a longer step"
             )
         parts.append(batch)
         number = np.array([index.setdefault(own, len(index)) for own in batch.labels], np.int32)
