@@ -18,6 +18,7 @@ import numpy as np
 
 from ingest.base import Source
 from ingest.http import Answer, HttpClient
+from ingest.probe import probe
 from ingest.prometheus import POINTS_MAX, Prometheus
 from models.columns import Batch, LineBatch
 from models.errors import QueryRejected, SourceUnavailable
@@ -130,27 +131,12 @@ class Loki(Source):
             raise SourceUnavailable(f"the answer is not one of Loki: {error}") from error
 
     async def health(self) -> SourceHealth:
-        started_ms = self._now_ms()
-        error: str | None = None
-        try:
-            # Not `ready`: a gateway may not pass it on, and it needs no authentication.
-            answer = await self._http.get(f"{self._api}/labels", {"since": "1m"})
-            _refuse(answer)
-        except (SourceUnavailable, QueryRejected) as failure:
-            error = failure.detail
-        counters = self._http.counters
-        return SourceHealth(
-            name=self.name,
-            type="loki",
-            reachable=error is None,
-            latency_seconds=None if error else (self._now_ms() - started_ms) / 1000,
-            error=error,
-            requests_total=counters.requests,
-            retries_total=counters.retries,
-            failures_total=counters.failures,
-            last_success_at=counters.last_success_ms,
-            warnings=list(self._warnings),
-        )
+        warnings = list(self._warnings)
+        return await probe(self.name, "loki", self._http, self._now_ms, self._hello, warnings)
+
+    async def _hello(self) -> None:
+        # Not `ready`: a gateway may not pass it on, and it needs no authentication.
+        _refuse(await self._http.get(f"{self._api}/labels", {"since": "1m"}))
 
     async def close(self) -> None:
         await self._http.close()

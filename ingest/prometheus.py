@@ -13,6 +13,7 @@ from ingest.base import Source
 from ingest.discovery import Discovery
 from ingest.http import Answer, HttpClient
 from ingest.known import KnownSeries
+from ingest.probe import probe
 from models.columns import SampleBatch
 from models.errors import QueryRejected, QueryTooLarge, SourceUnavailable
 from models.labels import Labels
@@ -120,25 +121,11 @@ class Prometheus(Source):
         _open(await self._ask("query_range", parameters))
 
     async def health(self) -> SourceHealth:
-        started_ms = self._now_ms()
-        error: str | None = None
-        try:
-            _open(await self._ask("query", {"query": "1"}))
-        except (SourceUnavailable, QueryRejected) as failure:
-            error = failure.detail
-        counters = self._http.counters
-        return SourceHealth(
-            name=self.name,
-            type="prometheus",
-            reachable=error is None,
-            latency_seconds=None if error else (self._now_ms() - started_ms) / 1000,
-            error=error,
-            requests_total=counters.requests,
-            retries_total=counters.retries,
-            failures_total=counters.failures,
-            last_success_at=counters.last_success_ms,
-            warnings=list(self._warnings),
-        )
+        warnings = list(self._warnings)
+        return await probe(self.name, "prometheus", self._http, self._now_ms, self._hello, warnings)
+
+    async def _hello(self) -> None:
+        _open(await self._ask("query", {"query": "1"}))
 
     async def metrics(self) -> list[MetricInfo]:
         return await self._discovery.metrics()
