@@ -15,13 +15,16 @@ import numpy as np
 import rcf3
 import rrcf
 import stumpy
+from numpy.typing import NDArray
 from river.anomaly import HalfSpaceTrees
 
 from benchmarks.measure import Row, arguments, compare, interleave, report, timed
 from detectors.base import Detector
 from detectors.catalog import kinds
+from detectors.half_space_trees import grow_trees, sparsity
 from detectors.kernels.shapes import remember
 from models.columns import Floats, RowBatch
+from models.jit import kernel
 
 STEP_MS = 60_000
 WARM = 3_000
@@ -94,12 +97,44 @@ def each(work: Callable[[Any], None], samples: Any) -> float:
     return timed(lambda: work(samples)) * 1e9 / len(samples)
 
 
-def trees(count: int, height: int, samples: int, rounds: int) -> Row:
+@kernel
+def _score_all(
+    points: Floats,
+    on: NDArray[np.int8],
+    at: Floats,
+    window: int,
+    masses: NDArray[np.uint16],
+    nodes: NDArray[np.int64],
+    followed: Floats,
+) -> None:
+    for i in range(len(points)):
+        odd = i // window % 2
+        sparsity(points[i], on, at, window, masses[odd], masses[1 - odd], nodes, followed)
+        if (i + 1) % window == 0:
+            masses[1 - odd] = 0
+
+
+class TreesAlone:
+    """Score and learn as river's trees do, without judging the scores."""
+
+    def __init__(self, count: int, height: int) -> None:
+        self.trees = grow_trees(count, height, 2, 1)
+        self.masses = np.zeros((2, 2 ** (height + 1) - 1, count), np.uint16)
+        self.scratch = np.zeros(count, np.int64), np.zeros(count)
+
+    def run(self, points: Floats) -> None:
+        """The next points."""
+        _score_all(points, *self.trees, 250, self.masses, *self.scratch)
+
+
+def trees(count: int, height: int, samples: int, rounds: int) -> list[Row]:
     """Half-space trees beside river's."""
     values = signal(WARM + samples)
     ours = Ours("half_space_trees", trees=count, height=height)
+    alone = TreesAlone(count, height)
     theirs: Any = HalfSpaceTrees(n_trees=count, height=height, window_size=250, seed=1)
-    points = [dict(enumerate(p[:2].tolist())) for p in shingles((values - 50) / 150)]
+    pairs = np.array(shingles((values - 50) / 150))[:, :2].copy()
+    points = [dict(enumerate(pair.tolist())) for pair in pairs]
 
     def river(asked: list[Any]) -> None:
         for point in asked:
@@ -107,10 +142,22 @@ def trees(count: int, height: int, samples: int, rounds: int) -> Row:
             theirs.learn_one(point)
 
     ours.run(values[:WARM])
+    alone.run(pairs[:300])
     river(points[:300])
     few = points[300 : 300 + min(len(points), 600)]
-    mine, other = interleave([partial(each, ours.run, values), lambda: each(river, few)], rounds)
-    return compare(f"half-space trees, {count} of height {height}", "river", "ns", mine, other)
+    judged, scored, other = interleave(
+        [
+            partial(each, ours.run, values),
+            partial(each, alone.run, pairs),
+            lambda: each(river, few),
+        ],
+        rounds,
+    )
+    what = f"half-space trees, {count} of height {height}"
+    return [
+        compare(f"{what}, scores alone", "river", "ns", scored, other),
+        compare(f"{what}, judged", "river, not judged", "ns", judged, other),
+    ]
 
 
 def forests(samples: int, rounds: int) -> list[Row]:
@@ -178,8 +225,8 @@ def main() -> None:
     quick = arguments(question).quick
     rounds, samples = (3, 1_000) if quick else (7, 5_000)
     rows = [
-        trees(10, 8, samples, rounds),
-        trees(25, 15, samples, rounds),
+        *trees(10, 8, samples, rounds),
+        *trees(25, 15, samples, rounds),
         *forests(samples, rounds),
         similarity(10_000, samples, rounds),
         similarity(30_000, samples, rounds),
