@@ -7,6 +7,8 @@ forest to Rust) scores and learns, without the attribution that ours has; stumpi
 profile by a point. A scan of all windows stands beside hnswlib's index of them.
 """
 
+# pyright: reportMissingImports=false
+# Peers come with `make bench` alone.
 from collections.abc import Callable
 from functools import partial
 from typing import Any

@@ -1,5 +1,7 @@
 """Nearest windows among very many, approximately: hnswlib, for pasts that are too long to scan."""
 
+# pyright: reportMissingImports=false
+# It has to be compiled and may be missing.
 from typing import Any
 
 import numpy as np
