@@ -24,14 +24,15 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 run: setup
 	$(BIN)/aiops demo
 
-# Format, lint, types, import contracts, unit tests: everything that needs no other server.
+# Format, lint, types, import contracts, unit tests: everything that needs no other server. Three
+# workers are for two cores: many tests wait for time to pass.
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(PACKAGES)
 	$(BIN)/ruff check $(PACKAGES)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not server"
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not server"
 
 # The uncompiled run covers kernels line by line; the server tests drive real programs.
 test: check servers

@@ -292,7 +292,8 @@ def test_an_anomaly_reaches_the_feed_the_list_and_the_scores_page(program, http,
         ))  # fmt: skip
         replayed = receive(socket, "anomaly")
         assert replayed == opened
-        assert replayed["cursor"] > hello["cursor"]
+        places = [int(own["cursor"].rpartition("-")[2]) for own in (hello, replayed)]
+        assert places[0] < places[1]
 
 
 def test_the_feed_says_what_is_wrong_and_goes_on(program):
