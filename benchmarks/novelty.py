@@ -204,6 +204,7 @@ def similarity(windows: int, samples: int, rounds: int) -> Row:
             theirs.update(value)
 
     few = values[windows : windows + min(samples, 200)]
+    stumpi(few[:5])  # Compiled at its first sample.
     mine, other = interleave(
         [partial(each, ours.run, values[windows:]), lambda: each(stumpi, few)], rounds
     )
