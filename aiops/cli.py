@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,7 +170,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     set_up_logs(arguments.level or "warning", arguments.format)
     try:
-        run_demo(parse_address(arguments.address), print)
+        run_demo(parse_address(arguments.address), partial(print, flush=True))
     except (AiopsError, ImportError) as error:
         return _fail(error)
     return 0

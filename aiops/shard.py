@@ -114,6 +114,11 @@ class Stream:
         return ScoredGroups(document.group_by, table, self.scoring, document.group_channels)
 
     @property
+    def _judged(self) -> SeriesTable:
+        """Where what is judged has its rows: series, or groups of them."""
+        return self.series if self.groups is None else self.groups.table
+
+    @property
     def kin(self) -> str:
         """Names what the learned state depends on; state of other kin does not fit."""
         text = msgspec.json.encode(self.document.learned_from, order="sorted")
@@ -136,7 +141,7 @@ class Stream:
         self.transform.grow(self.series.capacity)
         rows = self.transform.apply(rows)
         self.samples_total += len(rows)
-        judged = self.series if self.groups is None else self.groups.table
+        judged = self._judged
         rows, scores = self._score(rows, batch)
         if self.budget is not None:
             self.budget.grow(judged.capacity)
@@ -163,7 +168,7 @@ class Stream:
             # Of the newest instant that has samples: the very last may have none yet.
             newest = rows.timestamps_ms == rows.timestamps_ms.max()
             self.warming = int(np.count_nonzero(newest & np.isnan(scores.score) & ~rows.missing))
-        self.series_count = len(self.series)
+        self.series_count = len(judged)
         live = rows.timestamps_ms > max(self.live_after_ms, batch.start_ms - 1)
         return Judged(self.document, rows, scores, labels, silent, live, moment, anomalies)
 
@@ -179,8 +184,7 @@ class Stream:
     def close(self, because: Close, now_ms: int) -> list[Anomaly]:
         """End every open anomaly, for the detector itself ends."""
         moment = Moment(now_ms, now_ms, self.live_after_ms, self.position_ms or now_ms)
-        table = self.series if self.groups is None else self.groups.table
-        return self._with_evidence(self.decider.close(table.labels, because, moment))
+        return self._with_evidence(self.decider.close(self._judged.labels, because, moment))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that `restore` needs, copied: arrays and place in time of the same moment."""
@@ -227,7 +231,7 @@ class Stream:
             raise SnapshotDamaged(f"state of {self.document.name!r}: {error}") from error
         self.position_ms = position_ms
         self.samples_total = samples_total
-        self.series_count = len(self.series)
+        self.series_count = len(self._judged)
         return True
 
     def _make_lines(self) -> LogSeries:

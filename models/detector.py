@@ -244,7 +244,7 @@ class Status(Record):
     lag_seconds: float | None = None
     """Distance of the position from now."""
     series: int = 0
-    """Series with a row now."""
+    """Series, or groups of them, that are judged now."""
     warming: int = 0
     """Of these, series whose newest sample got no judgement yet."""
     samples_total: int = 0

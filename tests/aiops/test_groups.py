@@ -55,6 +55,14 @@ def test_a_group_is_one_anomaly_that_names_its_channels():
     assert {name for name, _ in scores} == {'{host="a"}', '{host="b"}'}
 
 
+def test_groups_are_what_is_counted():
+    made = stream(**BY)
+    run(made, fleet(), 1, 3)
+    assert (made.series_count, made.warming) == (2, 2)
+    run(made, fleet(), 4)
+    assert (made.series_count, made.warming) == (2, 0)
+
+
 def test_the_score_is_the_mean_of_the_largest_of_its_channels():
     series = fleet()
     single, _ = run(stream(policy={"recover": "3s"}), series)
