@@ -45,11 +45,7 @@ SHOWN_MAX = 50
 
 def detect(arguments: argparse.Namespace) -> int:
     """Judge a file; exit status 0, whatever was found."""
-    asked: dict[str, Any] = {"model": read_model(arguments.model or "auto")}
-    if arguments.step is not None:
-        asked["step"] = arguments.step
-    if arguments.group_by is not None:
-        asked["group_by"] = arguments.group_by.split(",")
+    asked = _asked(arguments) | {"model": read_model(arguments.model or "auto")}
     with progress("judging") as advance:
         found = asyncio.run(judge_file(arguments.file, asked, advance))
     if arguments.out is not None:
@@ -121,16 +117,21 @@ def tune(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The keys of a document that the options for a file give."""
+    asked: dict[str, Any] = {}
+    if arguments.step is not None:
+        asked["step"] = arguments.step
+    if arguments.group_by is not None:
+        asked["group_by"] = arguments.group_by.split(",")
+    return asked
+
+
 async def _history(
     arguments: argparse.Namespace, advance: Callable[[int, int], None]
 ) -> tuple[Detector, SampleBatch]:
     if arguments.config is None:
-        asked: dict[str, Any] = {}
-        if arguments.step is not None:
-            asked["step"] = arguments.step
-        if arguments.group_by is not None:
-            asked["group_by"] = arguments.group_by.split(",")
-        return await whole_file(Path(arguments.what), asked, advance)
+        return await whole_file(Path(arguments.what), _asked(arguments), advance)
     settings = load_settings(arguments.config)
     found = [d for d in settings.detectors if d.name == arguments.what]
     if not found:

@@ -74,8 +74,7 @@ async def judge_file(path: Path, asked: dict[str, Any], progress: Progress) -> F
     Raises InvalidInput for a file or a document that cannot be used.
     """
     table, document = _described(path, asked)
-    limits = Limits(series_idle=LONG_MS, series_stale=LONG_MS)
-    stream = Stream(document, limits, born_ms=0, live_after_ms=-LONG_MS)
+    stream = recorded(document, -LONG_MS)
     clock = SystemClock()
     source = Replay(ReplaySource(type="replay", name="file", path=str(path)), clock.now_ms)
     kept: list[Judged] = []
@@ -102,6 +101,12 @@ async def judge_file(path: Path, asked: dict[str, Any], progress: Progress) -> F
         np.concatenate(parts, axis=1),
         sorted(told.values(), key=lambda anomaly: (anomaly.started_at, anomaly.id)),
     )
+
+
+def recorded(document: Detector, live_after_ms: int) -> Stream:
+    """A stream for a recording: no series of it is forgotten. Raises InvalidInput as Stream."""
+    limits = Limits(series_idle=LONG_MS, series_stale=LONG_MS)
+    return Stream(document, limits, born_ms=0, live_after_ms=live_after_ms)
 
 
 async def whole_file(

@@ -16,15 +16,14 @@ import numpy as np
 
 from aiops.injection import SHAPES, Disturbed, Injected, disturb
 from aiops.intervals import of_count, of_share
-from aiops.shard import Stream
+from aiops.offline import LONG_MS, recorded
+from aiops.scoring import build_detector
 from models.anomaly import Anomaly
 from models.columns import SampleBatch
 from models.detector import Detector, Model
 from models.labels import Labels
-from models.settings import Limits
 
 DAY_MS = 86_400_000
-LONG_MS = 10**13
 CHUNK_SAMPLES = 200_000
 GRACE_STEPS = 5
 """So long after its end an anomaly may still be told."""
@@ -110,8 +109,8 @@ def judge(
     quarter_ms = (batch.start_ms + halfway_ms) // 2
     disturbed = disturb(batch, halfway_ms, injections, seed)
     candidates = [document.model_copy(update={"model": Model(**model)}) for model in models]
-    streams = [_stream(candidate, 0) for candidate in candidates]  # Wrong ones are told at once.
-    del streams
+    for candidate in candidates:
+        build_detector(candidate)  # A wrong one is told before any work.
     passes = 3 * len(candidates)
     for number, candidate in enumerate(candidates):
         started = time.perf_counter()
@@ -164,14 +163,9 @@ def _recall(
     return Estimate.share(sum(touched(found, one) for one in counted), len(counted))
 
 
-def _stream(document: Detector, live_after_ms: int) -> Stream:
-    limits = Limits(series_idle=LONG_MS, series_stale=LONG_MS)
-    return Stream(document, limits, born_ms=0, live_after_ms=live_after_ms)
-
-
 def _told(document: Detector, batch: SampleBatch, from_ms: int, live_after_ms: int) -> _Spans:
     """What a stream tells of the samples after `live_after_ms`, having learned those before."""
-    stream = _stream(document, live_after_ms)
+    stream = recorded(document, live_after_ms)
     told: dict[str, Anomaly] = {}
     for part in _parts(batch, from_ms):
         told.update({a.id: a for a in stream.step(part, part.end_ms).anomalies})

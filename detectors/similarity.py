@@ -40,7 +40,7 @@ class SimilarityParams:
     neighbours: int = 3
     """The how many-th nearest window counts: what happened so often before is known."""
     remove_mean: bool = True
-    """Whether windows are compared without their mean, by shape and amplitude alone; with it, a
+    """Whether windows are compared without their mean, by shape and amplitude alone; if not, a
     level never seen is new too. Amplitude always counts: it is the signal in such metrics."""
     normal: dict[str, list[float]] | None = None
     """Shapes that are nothing new in any series, by name, oldest value first: every window of them

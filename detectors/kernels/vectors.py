@@ -1,4 +1,8 @@
-"""The channels of a group at one instant as a point: each standardised by its own slow moments."""
+"""The channels of a group at one instant as a point: each standardised by its own slow moments.
+
+Deviations are told by their inverse hyperbolic sine: near the mean as they are, far from it by
+their logarithm, so that one wild channel does not drown what all of them do together.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +18,7 @@ FADING = 0.98
 
 @kernel
 def place(values: Floats, seen: NDArray[np.int64], moments: Floats, point: Floats) -> int:
-    """Make values a point, in deviations from each channel's mean; how many there are.
+    """Make values a point, by how far each channel is from its mean; how many there are.
 
     values: (d,) NaN for a channel without a sample: it stays where it was and fades to its mean.
     seen: (d,) samples of each channel so far. moments: (d, 2) its mean and variance. point: (d,)
